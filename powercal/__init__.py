@@ -1,0 +1,73 @@
+"""powercal: how fast a qubit loses energy, into what, and how hot its bath is, judged from power."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from powercal.contracts import Derived, Loader, Model, Option, Parameter
+    from powercal.errors import PowercalError
+    from powercal.fitting import fit, to_lmfit
+    from powercal.hookspecs import hookimpl
+    from powercal.line import LineCalibration, Tabulated, to_device_plane
+    from powercal.loading import open_traces, traces
+    from powercal.registry import get_loader, get_model
+    from powercal.report import read_report, write_report
+    from powercal.result import Check, Estimate, FitResult, Flag, Shift
+    from powercal.simulate import simulate
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "powercal.contracts": ("Derived", "Loader", "Model", "Option", "Parameter"),
+    "powercal.errors": ("PowercalError",),
+    "powercal.fitting": ("fit", "to_lmfit"),
+    "powercal.hookspecs": ("hookimpl",),
+    "powercal.line": ("LineCalibration", "Tabulated", "to_device_plane"),
+    "powercal.loading": ("open_traces", "traces"),
+    "powercal.registry": ("get_loader", "get_model"),
+    "powercal.report": ("read_report", "write_report"),
+    "powercal.result": ("Check", "Estimate", "FitResult", "Flag", "Shift"),
+    "powercal.simulate": ("simulate",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Check",
+    "Derived",
+    "Estimate",
+    "FitResult",
+    "Flag",
+    "LineCalibration",
+    "Loader",
+    "Model",
+    "Option",
+    "Parameter",
+    "PowercalError",
+    "Shift",
+    "Tabulated",
+    "fit",
+    "get_loader",
+    "get_model",
+    "hookimpl",
+    "open_traces",
+    "read_report",
+    "simulate",
+    "to_device_plane",
+    "to_lmfit",
+    "traces",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for, so that ``import powercal`` stays quick."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'powercal' has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted([*__all__, "__version__"])

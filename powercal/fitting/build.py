@@ -1,0 +1,457 @@
+"""From traces and wishes to a problem: which data, which parameters, free or fixed, on which grid."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powercal.contracts import Model, Parameter
+from powercal.errors import FitError, unknown_name
+from powercal.fitting.problem import Block, Coordinate, Prior, Problem, nuisance
+from powercal.fitting.weights import neighbour_noise
+from powercal.line import LineCalibration, Tabulated, line_of, relative_noise
+from powercal.schema import WORDS, DeviceTraces, with_flag
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the user asked of a fit, as plain data; stored in every report."""
+
+    free: tuple[str, ...] = ()
+    fixed: Mapping[str, float] = field(default_factory=dict)
+    priors: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    per: Mapping[str, str] = field(default_factory=dict)
+    observables: tuple[str, ...] = ()
+    start: Mapping[str, float] = field(default_factory=dict)
+    sigma: Mapping[str, float] = field(default_factory=dict)
+    intervals: str = "profile"
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as JSON-able data."""
+        return {
+            "free": list(self.free),
+            "fixed": dict(self.fixed),
+            "priors": {k: list(v) for k, v in self.priors.items()},
+            "per": dict(self.per),
+            "observables": list(self.observables),
+            "start": dict(self.start),
+            "sigma": dict(self.sigma),
+            "intervals": self.intervals,
+        }
+
+    @staticmethod
+    def from_plain(data: Mapping[str, Any]) -> Request:
+        """Read what :meth:`plain` wrote."""
+        return Request(
+            free=tuple(data["free"]),
+            fixed=dict(data["fixed"]),
+            priors={k: (float(v[0]), float(v[1])) for k, v in data["priors"].items()},
+            per=dict(data["per"]),
+            observables=tuple(data["observables"]),
+            start=dict(data["start"]),
+            sigma=dict(data["sigma"]),
+            intervals=str(data["intervals"]),
+        )
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The common grid of inputs and observables: dimensions, shape, flattened inputs."""
+
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    inputs: Mapping[str, FloatArray]
+
+    def index(self, dim: str) -> NDArray[np.intp]:
+        """Return the index along one dimension of every flattened point."""
+        axis = self.dims.index(dim)
+        return np.asarray(np.indices(self.shape)[axis].ravel())
+
+
+# ---- data ----
+
+
+def choose_observables(
+    traces: DeviceTraces, model: Model, wanted: tuple[str, ...]
+) -> tuple[DeviceTraces, tuple[str, ...]]:
+    """Pick the observables to fit; derive a reflected power from a complex reflection on demand.
+
+    Raises
+    ------
+    FitError
+        Nothing to fit, a wish the model or the data cannot meet, or the same data twice.
+    """
+    held = tuple(n for n in model.observables if n in traces)
+    for name in wanted:
+        if name not in model.observables:
+            raise unknown_name(f"observable of model {model.name!r}", name, model.observables)
+    if wanted == ("reflected_power",) and "reflection" in traces and "reflected_power" not in traces:
+        return power_from_reflection(traces), wanted
+    names = wanted or held
+    absent = [n for n in names if n not in traces]
+    if not names or absent:
+        raise FitError(
+            f"the traces hold {', '.join(map(str, traces.data_vars)) or 'nothing'}; model "
+            f"{model.name!r} fits {', '.join(absent or model.observables)}: "
+            f"choose another model or add that observable"
+        )
+    twins = [set(names) & set(group) for group in (("reflection", "reflected_power"),
+                                                   ("absorbed_power", "reflected_power"))]
+    for twin in twins:
+        if len(twin) == 2:
+            a, b = sorted(twin)
+            raise FitError(
+                f"{a} and {b} come from the same measurement and cannot both be fitted; choose "
+                f"one with observables=(...) (command line: --observable)"
+            )
+    return traces, names
+
+
+def power_from_reflection(traces: DeviceTraces) -> DeviceTraces:
+    """Return |r|²·P with the noise bias of |r|² (σ² of each of two quadratures) subtracted, stated."""
+    r = traces["reflection"]
+    dims = [d for d in r.dims if d != "frequency"]
+    order = [*dims, "frequency"] if "frequency" in r.dims else list(r.dims)
+    values = r.transpose(*order).values
+    rows = values.reshape(-1, values.shape[-1])
+    axis = np.asarray(traces["frequency"].values, dtype=float).ravel()
+    bias = np.zeros(rows.shape[0])
+    for i, row in enumerate(rows):
+        keep = np.isfinite(row)
+        size = float(np.mean(np.abs(row[keep]) ** 2)) if keep.any() else 0.0
+        if axis.size == row.size:
+            bias[i] = 2 * relative_noise(axis[keep], row[keep]) ** 2 * size
+    level = np.abs(rows) ** 2 - bias[:, None]
+    power = r.transpose(*order).real.copy(data=level.reshape(values.shape)) * traces["incident_power"]
+    power = power.transpose(*r.dims, ...)
+    power.attrs = {"units": "W"}
+    out = traces.drop_vars("reflection").assign(reflected_power=power)
+    return DeviceTraces(
+        with_flag(
+            out,
+            f"reflected_power is |reflection|² × incident_power with the noise bias of |r|² "
+            f"subtracted (2σ², up to {bias.max():.2g})",
+        )
+    )
+
+
+def make_grid(traces: DeviceTraces, model: Model, names: tuple[str, ...]) -> Grid:
+    """Lay inputs and observables on one grid.
+
+    Raises
+    ------
+    FitError
+        A missing input, a dimension the model does not consume, or an observable that does not
+        say at which inputs it was taken.
+    """
+    import xarray
+
+    missing = [n for n in model.inputs if n not in traces.variables]
+    if missing:
+        raise FitError(
+            f"the traces lack {', '.join(missing)}, which model {model.name!r} needs; add it to "
+            f"the traces"
+        )
+    consumed = {str(d) for n in model.inputs for d in traces[n].dims}
+    dims = tuple(str(d) for d in traces[names[0]].dims)
+    dims += tuple(sorted(consumed - set(dims)))
+    for name in names:
+        extra = [str(d) for d in traces[name].dims if d not in consumed]
+        if extra:
+            raise FitError(
+                f"{name} has the dimension {extra[0]!r}, which model {model.name!r} does not "
+                f"consume; select one index, or fit each with fit_each"
+            )
+        lacking = [d for d in consumed if d not in traces[name].dims and traces.sizes[d] > 1]
+        if lacking:
+            raise FitError(
+                f"{name} lacks the dimension {lacking[0]!r}; say at which values it was taken"
+            )
+    fields = xarray.broadcast(*(traces[n] for n in (*names, *model.inputs)))
+    fields = tuple(f.transpose(*dims) for f in fields)
+    inputs = {
+        n: np.asarray(f.values, dtype=float).ravel()
+        for n, f in zip(model.inputs, fields[len(names) :], strict=True)
+    }
+    return Grid(dims, fields[0].shape, inputs)
+
+
+def make_blocks(
+    traces: DeviceTraces, model: Model, names: tuple[str, ...], grid: Grid, request: Request
+) -> tuple[Block, ...]:
+    """Flatten the data; σ is the given one or, to begin with, the point-to-point noise."""
+    trace = _trace_index(grid)
+    finite_inputs = np.all([np.isfinite(v) for v in grid.inputs.values()], axis=0)
+    blocks = []
+    for name in names:
+        values = _flat(traces, traces[name], grid)
+        keep = np.isfinite(values) & finite_inputs
+        given = f"{name}_std" in traces or name in request.sigma
+        if f"{name}_std" in traces and name not in request.sigma:
+            sigma = _flat(traces, traces[f"{name}_std"], grid).real
+            keep &= np.isfinite(sigma)
+            sigma = sigma[keep]
+        elif given:
+            sigma = np.full(int(keep.sum()), request.sigma[name])
+        else:
+            sigma = neighbour_noise(values[keep], trace[keep])
+        if not keep.any():
+            raise FitError(f"{name} holds no point with finite data, σ and inputs")
+        blocks.append(
+            Block(
+                name=name,
+                index=model.observables.index(name),
+                points=np.flatnonzero(keep),
+                data=values[keep],
+                sigma=sigma,
+                trace=trace[keep],
+                given_sigma=given,
+            )
+        )
+    return tuple(blocks)
+
+
+def _flat(traces: xr.Dataset, values: xr.DataArray, grid: Grid) -> NDArray[Any]:
+    absent = {d: traces.sizes[d] for d in grid.dims if d not in values.dims}
+    return np.asarray(values.expand_dims(absent).transpose(*grid.dims).values).ravel()
+
+
+def _trace_index(grid: Grid) -> NDArray[np.intp]:
+    """A trace runs along frequency (or time, or the only dimension); σ is one number per trace."""
+    if len(grid.dims) < 2:
+        return np.zeros(int(np.prod(grid.shape)), dtype=np.intp)
+    inner = next((d for d in ("frequency", "frequency_offset", "time") if d in grid.dims), grid.dims[-1])
+    index = np.zeros(int(np.prod(grid.shape)), dtype=np.intp)
+    for dim, size in zip(grid.dims, grid.shape, strict=True):
+        if dim != inner:
+            index = index * size + grid.index(dim)
+    return index
+
+
+# ---- parameters ----
+
+
+@dataclass(frozen=True)
+class Table:
+    """The parameters of one fit: rows, which are free, the values of the others, priors."""
+
+    rows: tuple[Parameter, ...]
+    free: tuple[str, ...]
+    fixed: Mapping[str, float]
+    priors: tuple[Prior, ...]
+    attenuation: bool
+    gain: bool
+
+
+def make_table(
+    traces: DeviceTraces, model: Model, names: tuple[str, ...], request: Request
+) -> Table:
+    """Decide which parameters exist and which are free; the line joins as nuisances.
+
+    Raises
+    ------
+    UnknownNameError
+        A wish for a parameter that does not exist.
+    FitError
+        Contradictory wishes, or a value outside the bounds.
+    """
+    line = line_of(traces)
+    own = {p.name for p in model.parameters}
+    acts = line is not None and "incident_power" in model.inputs and "attenuation_db" not in own
+    powers = [n for n in names if WORDS.get(n, WORDS["time"]).kind == "power"]
+    gain = line is not None and bool(powers) and "reference_gain" not in own
+    gain = gain and traces.attrs.get("setup") != "referenced"
+    rows = [*model.parameters]
+    rows += [nuisance("attenuation_db")] if acts else []
+    rows += [nuisance("gain_db")] if gain else []
+    _check_wishes(rows, model, request)
+    defaults = {r.name: r.example for r in rows if not r.vary}
+    held = {**{k: v for k, v in defaults.items() if k not in request.free}, **request.fixed}
+    held = {k: v for k, v in held.items() if k not in request.priors or k in request.fixed}
+    free = tuple(r.name for r in rows if r.name not in held)
+    priors = _line_priors(line, {r.name for r in rows}, held)
+    priors |= {k: (float(m), float(s)) for k, (m, s) in request.priors.items()}
+    return Table(
+        rows=tuple(rows),
+        free=free,
+        fixed=held,
+        priors=tuple(Prior(k, *v) for k, v in priors.items()),
+        attenuation=acts,
+        gain=gain,
+    )
+
+
+def _line_priors(
+    line: LineCalibration | None, rows: Iterable[str], held: Mapping[str, float]
+) -> dict[str, tuple[float, float]]:
+    priors = {}
+    for name in ("attenuation_db", "gain_db"):
+        level = getattr(line, name) if line is not None else None
+        if level is None or name not in rows or name in held:
+            continue
+        if isinstance(level, Tabulated):
+            level = (float(np.mean(level.value)), float(np.sqrt(np.mean(np.square(level.std)))))
+        priors[name] = level
+    return priors
+
+
+def _check_wishes(rows: list[Parameter], model: Model, request: Request) -> None:
+    table = {r.name: r for r in rows}
+    quantities = {*table, *(d.name for d in model.derived)}
+    for kind, names in (("free", request.free), ("fixed", request.fixed), ("per", request.per),
+                        ("start", request.start)):
+        for name in names:
+            if name not in table and name.split("[")[0] not in table:
+                raise unknown_name(f"parameter of model {model.name!r} ({kind})", name, table)
+    for name, (_, std) in request.priors.items():
+        if name not in quantities:
+            raise unknown_name(f"quantity of model {model.name!r} (prior)", name, quantities)
+        if not std > 0:
+            raise FitError(f"the prior of {name} has the standard deviation {std}; it must be > 0")
+    both = sorted(set(request.free) & set(request.fixed))
+    if both:
+        raise FitError(f"{both[0]} is asked to be free and fixed at once; drop one of the two")
+    for name, value in request.fixed.items():
+        row = table[name]
+        if not row.min <= value <= row.max:
+            raise FitError(
+                f"{name} is fixed at {value:g} {row.unit}, outside its bounds {row.min:g} … "
+                f"{row.max:g}"
+            )
+
+
+def make_problem(
+    traces: DeviceTraces,
+    model: Model,
+    names: tuple[str, ...],
+    request: Request,
+    start: Mapping[str, float],
+) -> Problem:
+    """Build the problem around starting values (SI); scales come from the data's own curvature."""
+    grid = make_grid(traces, model, names)
+    table = make_table(traces, model, names, request)
+    line = line_of(traces)
+    inputs = dict(grid.inputs)
+    if line is not None and "incident_power" in inputs:
+        inputs["incident_power"] = _tabulated(line, inputs)
+    members = {p: grid.index(_known_dim(grid, p, d)) for p, d in request.per.items()}
+    problem = Problem(
+        model=model,
+        inputs=inputs,
+        blocks=make_blocks(traces, model, names, grid, request),
+        coordinates=tuple(_coordinates(table, members, start)),
+        fixed=table.fixed,
+        members=members,
+        priors=table.priors,
+        attenuation=table.attenuation,
+        gain=table.gain,
+        referenced=traces.attrs.get("setup") == "referenced" and table.attenuation,
+        power_observables=tuple(WORDS[n].kind == "power" if n in WORDS else False
+                                for n in model.observables),
+    )
+    return _rescaled(problem)
+
+
+def _known_dim(grid: Grid, parameter: str, dim: str) -> str:
+    if dim not in grid.dims:
+        raise FitError(
+            f"{parameter} is asked to differ along {dim!r}, but the data have the dimensions "
+            f"{', '.join(grid.dims)}; choose one of them"
+        )
+    return dim
+
+
+def _tabulated(line: LineCalibration, inputs: Mapping[str, FloatArray]) -> FloatArray:
+    """Apply the known shape of a tabulated attenuation; its level stays a nuisance."""
+    level = line.attenuation_db
+    if not isinstance(level, Tabulated):
+        return inputs["incident_power"]
+    value, _ = level.at(inputs["frequency"])
+    return np.asarray(inputs["incident_power"] * 10 ** (-(value - np.mean(level.value)) / 10))
+
+
+def _coordinates(
+    table: Table, members: Mapping[str, NDArray[np.intp]], start: Mapping[str, float]
+) -> Iterable[Coordinate]:
+    for row in table.rows:
+        if row.name not in table.free:
+            continue
+        count = int(members[row.name].max()) + 1 if row.name in members else 0
+        for member in range(count) if count else (None,):
+            name = row.name if member is None else f"{row.name}[{member}]"
+            value = float(start.get(name, start.get(row.name, row.example)))
+            value = min(max(value, row.min), row.max)
+            scale = value if row.scale == "log" else abs(value) or abs(row.example) or 1.0
+            yield Coordinate(
+                name=name,
+                parameter=row.name,
+                member=member,
+                low=row.min,
+                high=row.max,
+                log=row.scale == "log",
+                origin=0.0 if row.scale == "log" else value,
+                scale=scale,
+            )
+
+
+def _rescaled(problem: Problem) -> Problem:
+    """Give linear coordinates the size of a tenfold conditional error: then steps are of order one."""
+    x = problem.start_from({c.name: _origin(c) for c in problem.coordinates})
+    norms = np.linalg.norm(problem.jacobian(x), axis=0)
+    coordinates = tuple(
+        c if c.log or not np.isfinite(n) or n == 0 else replace(c, scale=10 * c.scale / float(n))
+        for c, n in zip(problem.coordinates, norms, strict=True)
+    )
+    return replace(problem, coordinates=coordinates)
+
+
+def _origin(c: Coordinate) -> float:
+    return c.scale if c.log else c.origin
+
+
+def options_from(traces: DeviceTraces, model: Model, options: Mapping[str, str]) -> dict[str, str]:
+    """Fill a model's options from the data's declarations; nothing is guessed.
+
+    Raises
+    ------
+    FitError
+        An option without default that neither the user nor the data declare.
+    """
+    chosen = dict(options)
+    for option in model.options:
+        if option.name in chosen:
+            continue
+        value = traces.attrs.get(option.name)
+        if value in option.choices:
+            chosen[option.name] = str(value)
+        elif option.default is not None:
+            chosen[option.name] = option.default
+        else:
+            populations = {"excited_population"} >= set(traces.data_vars) - {"incident_power"}
+            if option.name == "detection" and populations:
+                chosen[option.name] = "absorbed"  # populations are the same for every detection
+                continue
+            raise FitError(
+                f"{option.name} is not declared by the data; say which of "
+                f"{', '.join(option.choices)} ({option.meaning})"
+            )
+    return chosen
+
+
+def json_request(request: Request) -> str:
+    """Return the request as one line of JSON."""
+    return json.dumps(request.plain(), ensure_ascii=False)
+
+
+BOUNDLESS = (-inf, inf)

@@ -1,0 +1,385 @@
+"""The verb fit: traces and a model in, one honest result out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from math import exp, sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powercal import __version__
+from powercal.contracts import Model
+from powercal.errors import FitError
+from powercal.fitting.build import (
+    Request,
+    choose_observables,
+    make_grid,
+    make_problem,
+    make_table,
+    options_from,
+)
+from powercal.fitting.common_errors import find_common_errors
+from powercal.fitting.conclude import (
+    alternatives,
+    assumptions_freed,
+    curve_dataset,
+    notes,
+    remedies_for,
+    verdicts_for,
+)
+from powercal.fitting.estimates import judge
+from powercal.fitting.identifiability import determined_products
+from powercal.fitting.solve import Solution, search, solve
+from powercal.line import line_of, nominal
+from powercal.registry import get_model, origin
+from powercal.result import FitResult, Flag, Shift
+from powercal.schema import DeviceTraces
+
+FloatArray = NDArray[np.float64]
+
+# The sign of the time factor is accepted when it is this many times likelier than the other.
+LIKELIHOOD_RATIO = 1e3
+
+
+def fit(
+    traces: DeviceTraces,
+    model: str | Model,
+    *,
+    free: Iterable[str] = (),
+    fixed: Mapping[str, float] | None = None,
+    priors: Mapping[str, tuple[float, float]] | None = None,
+    per: Mapping[str, str] | None = None,
+    observables: Iterable[str] = (),
+    start: Mapping[str, float] | None = None,
+    sigma: Mapping[str, float] | None = None,
+    intervals: str = "profile",
+    **options: str,
+) -> FitResult:
+    """Fit a model to traces.
+
+    Parameters
+    ----------
+    traces : DeviceTraces
+        From :func:`powercal.to_device_plane`, or with ``plane="device"``.
+    model : str or Model
+        A name that some plugin offers, or a model.
+    free : iterable of str
+        Parameters to free that the model fixes by default.
+    fixed : mapping
+        Parameters to hold, in SI.
+    priors : mapping
+        ``name: (mean, standard deviation)`` in SI, of parameters or derived quantities (``T1``).
+    per : mapping
+        ``name: dimension`` for parameters that differ along a dimension.
+    observables : iterable of str
+        Which of the model's observables to fit; all that the data hold if left out.
+    start : mapping
+        Starting values (SI) in place of the model's guess.
+    sigma : mapping
+        ``observable: standard deviation`` (SI, per quadrature) where the data hold none.
+    intervals : {"profile", "covariance"}
+        Profile χ² (statuses can be trusted near bounds) or quote the covariance (fast).
+    **options : str
+        Options of the model (``detection``, ``energy``, ``convention``).
+
+    Returns
+    -------
+    FitResult
+        Estimates with intervals, and what is not determined.
+
+    Raises
+    ------
+    FitError
+        The fit could not be started.
+    PlaneError
+        Nobody said how the traces relate to the device.
+    UnknownNameError
+        A model, parameter, observable or option that does not exist.
+    """
+    request = Request(
+        free=tuple(free),
+        fixed=dict(fixed or {}),
+        priors=dict(priors or {}),
+        per=dict(per or {}),
+        observables=tuple(observables),
+        start=dict(start or {}),
+        sigma=dict(sigma or {}),
+        intervals=intervals,
+    )
+    if intervals not in ("profile", "covariance"):
+        raise FitError(f"intervals is {intervals!r}; it must be 'profile' or 'covariance'")
+    chosen = get_model(model) if isinstance(model, str) else model
+    line_of(traces)
+    traces, names = choose_observables(traces, chosen, request.observables)
+    settings = options_from(traces, chosen, options)
+    if settings.get("convention") == "find":
+        return _either_convention(traces, chosen, names, request, settings)
+    return _fit_one(traces, chosen.configure(**settings), names, request, ())
+
+
+def _either_convention(
+    traces: DeviceTraces,
+    model: Model,
+    names: tuple[str, ...],
+    request: Request,
+    settings: Mapping[str, str],
+) -> FitResult:
+    """Fit both signs of the time factor; refuse where they are about as likely."""
+    if not any(np.iscomplexobj(traces[n]) for n in names):
+        flag = Flag(
+            name="convention",
+            sentence="powers do not determine the sign of the time factor; it does not matter here",
+        )
+        return _fit_one(
+            traces, model.configure(**{**settings, "convention": "+i"}), names, request, (flag,)
+        )
+    solutions = {}
+    for sign in ("+i", "-i"):
+        configured = model.configure(**{**settings, "convention": sign})
+        solutions[sign] = _solve(traces, configured, names, request)
+    # Compare with one set of weights: those of the better fit, by estimated noise.
+    noise = {s: float(np.sum(np.log(v[0].problem.sigma))) for s, v in solutions.items()}
+    best = min(noise, key=lambda s: noise[s])
+    other = "-i" if best == "+i" else "+i"
+    chi2 = {best: solutions[best][0].chi2, other: _chi2_with(solutions[other], solutions[best])}
+    ratio = exp(min((chi2[other] - chi2[best]) / 2, 700.0))
+    text = f"χ² is {chi2['+i']:.6g} for e^(+iωt) and {chi2['-i']:.6g} for e^(−iωt)"
+    if ratio < LIKELIHOOD_RATIO:
+        raise FitError(
+            f"the data do not determine the sign of the time factor ({text}, likelihood ratio "
+            f"{ratio:.3g}, wanted {LIKELIHOOD_RATIO:g}); say convention='+i' or '-i'"
+        )
+    flag = Flag(name="convention", sentence=f"{text}; e^({best}ωt) was chosen")
+    configured = model.configure(**{**settings, "convention": best})
+    return _fit_one(traces, configured, names, request, (flag,), solutions[best])
+
+
+Solved = tuple[Solution, dict[str, float]]
+
+
+def _chi2_with(loser: Solved, winner: Solved) -> float:
+    problem = loser[0].problem.with_sigma(
+        tuple(b.sigma for b in winner[0].problem.blocks), loser[0].problem.modes
+    )
+    return search(problem, loser[0].x).chi2
+
+
+def _solve(
+    traces: DeviceTraces, model: Model, names: tuple[str, ...], request: Request
+) -> Solved:
+    table = make_table(traces, model, names, request)
+    guessed = {
+        k: float(np.asarray(v).ravel()[0])
+        for k, v in model.guess(DeviceTraces(nominal(traces)), table.fixed).items()
+    }
+    line_start = {p.name: p.mean for p in table.priors if p.name in ("attenuation_db", "gain_db")}
+    start = {**_gain_start(traces, table.gain), **guessed, **line_start, **request.start}
+    problem = make_problem(traces, model, names, request, start)
+    if not problem.coordinates:
+        raise FitError("every parameter is fixed; free at least one")
+    common = find_common_errors(traces, problem, make_grid(traces, model, names))
+    return solve(problem, problem.start_from(start), common), start
+
+
+def _gain_start(traces: DeviceTraces, gain: bool) -> dict[str, float]:
+    if not gain or "reflected_power" not in traces:
+        return {"gain_db": 0.0, "attenuation_db": 0.0}
+    ratio = (traces["reflected_power"] / traces["incident_power"]).values
+    level = float(np.nanpercentile(ratio, 90))
+    return {"gain_db": 10 * np.log10(max(level, 1e-30)), "attenuation_db": 0.0}
+
+
+def _fit_one(
+    traces: DeviceTraces,
+    model: Model,
+    names: tuple[str, ...],
+    request: Request,
+    flags: tuple[Flag, ...],
+    solved: Solved | None = None,
+) -> FitResult:
+    solution, start = solved or _solve(traces, model, names, request)
+    table = make_table(traces, model, names, request)
+    freedom = _freedom(solution)
+    judged = judge(
+        solution.problem, solution.x, solution.chi2, table.rows, freedom,
+        request.intervals == "profile",
+    )
+    if judged.better is not None:  # a profile fell into a deeper minimum: start again from there
+        found = search(solution.problem, judged.better)
+        solution = dataclasses.replace(solution, x=found.x, chi2=found.chi2)
+        judged = judge(
+            solution.problem, solution.x, solution.chi2, table.rows, freedom,
+            request.intervals == "profile",
+        )
+    result = _assemble(traces, model, names, request, solution, judged, freedom, flags)
+    return _doubt(result, traces, model, names, request, solution, judged, start)
+
+
+def _freedom(solution: Solution) -> int:
+    rows = solution.problem.data.size + len(solution.problem.priors)
+    rank = int(np.linalg.matrix_rank(_scaled(solution.problem.jacobian(solution.x)), tol=3e-7))
+    return rows - rank
+
+
+def _scaled(jacobian: FloatArray) -> FloatArray:
+    norms = np.linalg.norm(jacobian, axis=0)
+    return np.asarray(jacobian / np.where(norms > 0, norms, 1.0))
+
+
+def _assemble(
+    traces: DeviceTraces,
+    model: Model,
+    names: tuple[str, ...],
+    request: Request,
+    solution: Solution,
+    judged: Any,
+    freedom: int,
+    flags: tuple[Flag, ...],
+) -> FitResult:
+    problem, x = solution.problem, solution.x
+    kept = [i for i, c in enumerate(problem.coordinates) if _determined(judged, c.name)]
+    slopes = problem.slopes(x)
+    covariance = judged.found.covariance * np.outer(slopes, slopes)
+    try:
+        distribution, _ = origin("model", model.name)
+    except Exception as problem_of_origin:  # a model handed over as an object has no distribution
+        if type(problem_of_origin).__name__ != "UnknownNameError":
+            raise
+        distribution = ""
+    return FitResult(
+        model=model.name,
+        model_version=model.version,
+        distribution=distribution,
+        options=dict(model.chosen),
+        observables=names,
+        parameters=judged.parameters,
+        derived=judged.derived,
+        names=tuple(problem.coordinates[i].name for i in kept),
+        covariance=np.ascontiguousarray(covariance[np.ix_(kept, kept)]),
+        chi2=solution.chi2,
+        chi2_spread=sqrt(2 * max(freedom, 0)),
+        ndata=problem.data.size,
+        nfree=freedom,
+        verdicts={},
+        weights=_weights(problem),
+        flags=flags,
+        values=problem.values(x),
+        request=request.plain(),
+        source={k: str(traces.attrs[k]) for k in ("source", "source_sha256", "loader", "reference")
+                if k in traces.attrs},
+        version=__version__,
+        traces=traces,
+        curve=curve_dataset(traces, problem, x, make_grid(traces, model, names)),
+    )
+
+
+def _determined(judged: Any, name: str) -> bool:
+    return any(e.name == name and e.stderr is not None for e in judged.parameters)
+
+
+def _weights(problem: Any) -> str:
+    given = [b.name for b in problem.blocks if b.given_sigma]
+    estimated = [b.name for b in problem.blocks if not b.given_sigma]
+    parts = [f"σ of {', '.join(given)} as given"] if given else []
+    parts += [f"σ of {', '.join(estimated)} per trace from residuals, iterated"] if estimated else []
+    if problem.modes is not None:
+        parts.append("errors of inputs or of the reference, common to many points, are marginalised")
+    return "; ".join(parts)
+
+
+def _doubt(
+    result: FitResult,
+    traces: DeviceTraces,
+    model: Model,
+    names: tuple[str, ...],
+    request: Request,
+    solution: Solution,
+    judged: Any,
+    start: Mapping[str, float],
+) -> FitResult:
+    """Add combinations, remedies, checks, systematics, flags and verdicts."""
+    problem, x = solution.problem, solution.x
+    undetermined = result.undetermined
+    flat = bool(judged.found.null.shape[1])
+    products = determined_products(problem, x) if flat else ()
+    result = dataclasses.replace(
+        result,
+        combinations=_combinations(result, problem, undetermined, products),
+        remedies=remedies_for(problem, x, judged.found, traces) if undetermined else (),
+    )
+    checks = model.checks(result) if model.checks is not None else ()
+    full = request.intervals == "profile"
+    shifts: tuple[Shift, ...] = ()
+    if full:
+        shifts = alternatives(result, solution, model)
+        shifts += assumptions_freed(result, traces, model, names, request, solution)
+    result = dataclasses.replace(
+        result,
+        checks=checks,
+        systematics=shifts,
+        flags=(*result.flags, *notes(result, solution, traces)),
+    )
+    return dataclasses.replace(result, verdicts=verdicts_for(result, solution, checks))
+
+
+def _combinations(
+    result: FitResult, problem: Any, undetermined: tuple[str, ...], products: tuple[str, ...]
+) -> tuple[str, ...]:
+    named = [
+        e.name
+        for e in result.derived
+        if e.status == "ok"
+        and set(problem.derived(e.name).arguments) & set(undetermined)
+    ]
+    return (*named, *products)
+
+
+def to_lmfit(result: FitResult) -> Any:
+    """Return the genuine lmfit ``ModelResult`` of a result, refitted from its stored numbers.
+
+    Its parameters are the solver's dimensionless coordinates (logarithms for rates, multiples of
+    a scale for the rest), its data are whitened rows, priors are rows behind them.
+
+    Parameters
+    ----------
+    result : FitResult
+        From :func:`fit` or :func:`powercal.read_report`.
+
+    Returns
+    -------
+    lmfit.model.ModelResult
+        χ² equals that of the result.
+    """
+    from powercal.fitting.lmfit_solver import solve as lmfit_solve
+
+    problem, x = rebuild(result)
+    return lmfit_solve(problem, x)
+
+
+def rebuild(result: FitResult) -> tuple[Any, FloatArray]:
+    """Return the problem of a result with its final weights, and the solver's point."""
+    model = get_model(result.model).configure(**dict(result.options))
+    request = Request.from_plain(json.loads(json.dumps(dict(result.request))))
+    traces = DeviceTraces(result.traces)
+    problem = make_problem(traces, model, result.observables, request, dict(result.values))
+    sigmas = []
+    for b in problem.blocks:
+        dims = result.curve[b.name].dims
+        stored = result.curve[f"{b.name}_sigma"].transpose(*dims).values.ravel()
+        sigmas.append(stored[b.points])
+    x = problem.start_from(result.values)
+    common = find_common_errors(traces, problem, make_grid(traces, model, result.observables))
+    problem = problem.with_sigma(tuple(sigmas), None)
+    for _ in range(20 if common.inputs else 1):
+        problem, modes = common.relinearise(problem, problem if modes_first(problem) else problem, x)
+        problem = dataclasses.replace(problem, modes=modes)
+    return problem, x
+
+
+def modes_first(problem: Any) -> bool:
+    """Whether the problem has no common errors attached yet."""
+    return problem.modes is None

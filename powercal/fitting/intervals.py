@@ -1,0 +1,184 @@
+"""Profile intervals: how far a quantity can move before χ² rises, all other numbers refitted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powercal.fitting.levenberg import Minimum, minimise
+from powercal.fitting.problem import Problem
+
+FloatArray = NDArray[np.float64]
+LEVELS = {68: 1.0, 95: 3.841458820694124}
+_STIFF = 1e5  # a derived quantity is held by a row this stiff: its Δχ² is 1e-10 of a unit
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """One end of an interval: where, and whether χ² (not a bound) closed it."""
+
+    value: float
+    closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Ends at Δχ² = 1 and 3.84 below and above the best value."""
+
+    low: dict[int, End]
+    high: dict[int, End]
+    better: FloatArray | None = None
+
+    def interval(self, level: int) -> tuple[float, float]:
+        """Return both ends at a level (68 or 95)."""
+        return self.low[level].value, self.high[level].value
+
+
+class Profiler:
+    """Profiles of one problem about one minimum; remembers a better minimum if it meets one."""
+
+    def __init__(self, problem: Problem, x: FloatArray, chi2: float) -> None:
+        self.problem, self.x, self.chi2 = problem, x, chi2
+        self.better: FloatArray | None = None
+
+    def coordinate(self, index: int, step: float) -> Profile:
+        """Profile a free coordinate; ``step`` (solver units) is a first guess of its error."""
+        c = self.problem.coordinates[index]
+
+        def at(target: float, start: FloatArray) -> tuple[float, FloatArray]:
+            moved = start.copy()
+            moved[index] = target
+            held = np.arange(start.size) == index
+            return self._value(self._minimum(moved, held))
+
+        bounds = (float(self.problem.lower[index]), float(self.problem.upper[index]))
+        low, high = (
+            self._side(at, float(self.x[index]), sign * step, bounds) for sign in (-1.0, 1.0)
+        )
+        si = {k: {n: End(_si(c.to_si, e.value), e.closed) for n, e in side.items()}
+              for k, side in (("low", low), ("high", high))}
+        return Profile(si["low"], si["high"], self.better)
+
+    def derived(self, name: str, step: float, logarithmic: bool) -> Profile:
+        """Profile a derived quantity through a stiff row that holds it."""
+        value = self.problem.quantity(name, self.x)
+        to, back = (np.log, np.exp) if logarithmic else (float, float)
+
+        def at(target: float, start: FloatArray) -> tuple[float, FloatArray]:
+            def gap(x: FloatArray) -> float:
+                found = self.problem.quantity(name, x)
+                return (float(to(found)) if found > 0 or not logarithmic else -600.0) - target
+
+            def slope(x: FloatArray) -> FloatArray:
+                gradient = self.problem.gradient(name, x)
+                return gradient / self.problem.quantity(name, x) if logarithmic else gradient
+
+            return self._constrained(gap, slope, start, step)
+
+        low, high = (self._side(at, float(to(value)), s * step, (-inf, inf)) for s in (-1.0, 1.0))
+        sides = [
+            {n: End(float(back(e.value)) if abs(e.value) < 600 or not logarithmic
+                    else (inf if e.value > 0 else 0.0), e.closed) for n, e in side.items()}
+            for side in (low, high)
+        ]
+        return Profile(sides[0], sides[1], self.better)
+
+    # ---- one side ----
+
+    def _side(
+        self,
+        at: Callable[[float, FloatArray], tuple[float, FloatArray]],
+        origin: float,
+        step: float,
+        bounds: tuple[float, float],
+    ) -> dict[int, End]:
+        """Walk outward with doubling steps until χ² has risen by the larger level or a bound is met."""
+        bound = bounds[0] if step < 0 else bounds[1]
+        known = [(origin, 0.0, self.x)]
+        reach = step
+        for _ in range(60):
+            target = origin + reach
+            stopped = (target <= bound) if step < 0 else (target >= bound)
+            target = bound if stopped else target
+            rise, x = at(target, known[-1][2])
+            known.append((target, rise, x))
+            if stopped or rise > LEVELS[95]:
+                break
+            reach *= self._growth(rise, known)
+        return {level: self._crossing(at, known, rise) for level, rise in LEVELS.items()}
+
+    @staticmethod
+    def _growth(rise: float, known: list[tuple[float, float, FloatArray]]) -> float:
+        if rise < 0.05:
+            return 2.0 if len(known) < 8 else 4.0
+        return float(min(2.0, max(1.15, 1.02 * np.sqrt(LEVELS[95] / rise))))
+
+    def _crossing(
+        self,
+        at: Callable[[float, FloatArray], tuple[float, FloatArray]],
+        known: list[tuple[float, float, FloatArray]],
+        level: float,
+    ) -> End:
+        """Find where the rise passes a level between two known points (√Δχ² is nearly straight)."""
+        above = next((i for i, k in enumerate(known) if k[1] > level), None)
+        if above is None:
+            return End(known[-1][0], False)
+        near, far = known[above - 1], known[above]
+        for count in range(12):
+            a, b = np.sqrt(max(near[1], 0.0)), np.sqrt(far[1])
+            share = (np.sqrt(level) - a) / (b - a)
+            if count % 4 == 3:  # a kink where a bound sets in defeats the secant: halve
+                share = 0.5
+            target = near[0] + float(np.clip(share, 0.02, 0.98)) * (far[0] - near[0])
+            rise, x = at(target, near[2])
+            if abs(rise - level) < 0.01 * level or abs(far[0] - near[0]) < 1e-7 * abs(target):
+                return End(target, True)
+            if rise > level:
+                far = (target, rise, x)
+            else:
+                near = (target, rise, x)
+        return End(0.5 * (near[0] + far[0]), True)
+
+    # ---- minima ----
+
+    def _minimum(self, start: FloatArray, held: NDArray[np.bool_]) -> Minimum:
+        p = self.problem
+        return minimise(
+            p.residual, p.jacobian, start, p.lower, p.upper, held, iterations=40, tolerance=1e-7
+        )
+
+    def _value(self, found: Minimum) -> tuple[float, FloatArray]:
+        if found.chi2 < self.chi2 - 1e-3 and self.better is None:
+            self.better = found.x
+        return max(found.chi2 - self.chi2, 0.0), found.x
+
+    def _constrained(
+        self,
+        gap: Callable[[FloatArray], float],
+        slope: Callable[[FloatArray], FloatArray],
+        start: FloatArray,
+        unit: float,
+    ) -> tuple[float, FloatArray]:
+        p, stiff = self.problem, _STIFF / abs(unit)
+        found = minimise(
+            lambda x: np.append(p.residual(x), stiff * gap(x)),
+            lambda x: np.vstack([p.jacobian(x), stiff * slope(x)]),
+            start,
+            p.lower,
+            p.upper,
+            iterations=60,
+            tolerance=1e-9,
+        )
+        miss = abs(gap(found.x)) / abs(unit)
+        r = p.residual(found.x)
+        chi2 = float(r @ r)
+        # A target that no admissible point reaches counts as infinitely unlikely.
+        return (inf if miss > 1e-2 else self._value(Minimum(found.x, chi2, True, 0))[0]), found.x
+
+
+def _si(to_si: Callable[[float], float], x: float) -> float:
+    return to_si(x) if np.isfinite(x) else x

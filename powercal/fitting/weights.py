@@ -1,0 +1,108 @@
+"""Standard deviations of the data: given, or estimated per trace; errors common to many points."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powercal.fitting.problem import Block, Problem
+
+FloatArray = NDArray[np.float64]
+
+
+def neighbour_noise(values: NDArray[np.generic], trace: NDArray[np.intp]) -> FloatArray:
+    """Estimate the noise per trace from second differences, without any model.
+
+    Parameters
+    ----------
+    values : ndarray
+        Data, real or complex, in the order of measurement within each trace.
+    trace : ndarray of int
+        The trace each point belongs to.
+
+    Returns
+    -------
+    ndarray
+        One standard deviation per point (of each quadrature for complex data). Second
+        differences carry the noise of three points with weights 1, −2, 1, variance 6.
+    """
+    sigma = np.zeros(values.size)
+    for member in np.unique(trace):
+        mine = trace == member
+        part = np.asarray(values[mine])
+        quadratures = 2 if np.iscomplexobj(part) else 1
+        if part.size >= 4:
+            noise = np.sqrt(np.mean(np.abs(np.diff(part, n=2)) ** 2) / 6 / quadratures)
+        else:
+            noise = np.sqrt(np.mean(np.abs(part - part.mean()) ** 2) / quadratures)
+        sigma[mine] = noise
+    return _no_zeros(sigma, values)
+
+
+def _no_zeros(sigma: FloatArray, values: NDArray[np.generic]) -> FloatArray:
+    """Noise-free data would give infinite weights; rounding is the least noise there is."""
+    floor = 1e-13 * float(np.max(np.abs(values), initial=0.0)) or 1e-300
+    return np.maximum(sigma, floor)
+
+
+def residual_noise(problem: Problem, x: FloatArray) -> tuple[FloatArray, ...]:
+    """Estimate σ per trace from the residuals, each trace with its own degrees of freedom.
+
+    The degrees of freedom a trace loses to parameters and common errors are its share of the hat
+    matrix, so that the estimate is unbiased for short traces too.
+    """
+    explained, leverage = _explained(problem, x)
+    raw = problem.rows(x) - problem.data - explained
+    out, offset = [], 0
+    for block in problem.blocks:
+        rows = slice(offset, offset + block.size)
+        trace = np.concatenate([block.trace] * (2 if block.complex else 1))
+        out.append(_block_noise(block, raw[rows], leverage[rows], trace))
+        offset += block.size
+    return tuple(out)
+
+
+def _block_noise(
+    block: Block, raw: FloatArray, leverage: FloatArray, trace: NDArray[np.intp]
+) -> FloatArray:
+    if block.given_sigma:
+        return block.sigma
+    sigma = np.zeros(block.data.size)
+    for member in np.unique(trace):
+        mine = trace == member
+        freedom = max(float(mine.sum() - leverage[mine].sum()), 0.25)
+        sigma[block.trace == member] = np.sqrt(np.sum(raw[mine] ** 2) / freedom)
+    return _no_zeros(sigma, block.data)
+
+
+def _explained(problem: Problem, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """What common errors explain of the residuals (data units), and every row's leverage."""
+    rows = problem.data.size
+    columns = problem.row_derivatives(x) / problem.sigma[:, None]
+    count = 0 if problem.modes is None else problem.modes.shape[1]
+    if problem.modes is not None and count:
+        modes = problem.modes / problem.sigma[:, None]
+        top = np.concatenate([columns, modes], axis=1)
+        bottom = np.concatenate([np.zeros((count, columns.shape[1])), np.eye(count)], axis=1)
+        design = np.concatenate([top, bottom])
+    else:
+        design = columns
+    u, s, _ = np.linalg.svd(design, full_matrices=False)
+    kept = u[:, s > 1e-9 * s.max(initial=0.0)]
+    leverage = np.sum(kept[:rows] ** 2, axis=1)
+    explained = np.zeros(rows)
+    if problem.modes is not None and count:
+        scaled = (problem.rows(x) - problem.data) / problem.sigma
+        modes = problem.modes / problem.sigma[:, None]
+        amplitude = np.linalg.solve(modes.T @ modes + np.eye(count), modes.T @ scaled)
+        explained = problem.modes @ amplitude
+    return explained, leverage
+
+
+def equal_noise(problem: Problem, x: FloatArray) -> tuple[FloatArray, ...]:
+    """Return one σ for all traces of an observable: the other common choice."""
+    per_trace = residual_noise(problem, x)
+    return tuple(
+        np.full(s.size, np.sqrt(np.mean(s**2))) if not b.given_sigma else b.sigma
+        for b, s in zip(problem.blocks, per_trace, strict=True)
+    )

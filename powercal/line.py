@@ -1,0 +1,334 @@
+"""The line between generator, device and receiver: what is known of it, with its uncertainty."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powercal.errors import PlaneError, TraceSchemaError
+from powercal.schema import DeviceTraces, InstrumentTraces, with_flag
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+FloatArray = NDArray[np.float64]
+
+UNKNOWN_ATTENUATION = (
+    "the attenuation of the line is not given: the power at the device, and with it the drive "
+    "scale, is known only as far as the qubit itself tells"
+)
+UNKNOWN_GAIN = (
+    "the gain of the line is not given: from powers alone Γ₁ is known only up to the gain; n_th "
+    "does not depend on it"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tabulated:
+    """An attenuation or gain tabulated against frequency.
+
+    Attributes
+    ----------
+    frequency : tuple of float
+        Hz, increasing.
+    value, std : tuple of float
+        dB at those frequencies, and the standard uncertainty, common to the whole table.
+    """
+
+    frequency: tuple[float, ...]
+    value: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.frequency) == len(self.value) == len(self.std) >= 2:
+            raise TraceSchemaError(
+                "a tabulated attenuation or gain needs frequency, value and std of the same "
+                f"length ≥ 2; found {len(self.frequency)}, {len(self.value)}, {len(self.std)}"
+            )
+        if not (np.diff(self.frequency) > 0).all():
+            raise TraceSchemaError("the frequencies of a tabulated line must increase; sort them")
+
+    def at(self, frequency: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Interpolate value and uncertainty (dB) at frequencies in Hz.
+
+        Raises
+        ------
+        TraceSchemaError
+            Outside the table.
+        """
+        _check_inside("the line table", np.asarray(self.frequency), frequency)
+        return (
+            np.interp(frequency, self.frequency, self.value),
+            np.interp(frequency, self.frequency, self.std),
+        )
+
+
+Level = tuple[float, float] | Tabulated | None
+
+
+@dataclass(frozen=True, slots=True)
+class LineCalibration:
+    """What is known of the line.
+
+    Attributes
+    ----------
+    attenuation_db : (value, standard uncertainty) or Tabulated or None
+        Loss from the generator to the device in dB; None means unknown.
+    gain_db : (value, standard uncertainty) or Tabulated or None
+        Gain from the device to the receiver in dB; None means unknown.
+
+    Examples
+    --------
+    >>> LineCalibration(attenuation_db=(61.4, 0.5)).gain_db is None
+    True
+    """
+
+    attenuation_db: Level = None
+    gain_db: Level = None
+
+    def __post_init__(self) -> None:
+        for name in ("attenuation_db", "gain_db"):
+            level = getattr(self, name)
+            if isinstance(level, tuple) and not (len(level) == 2 and level[1] > 0):
+                raise TraceSchemaError(
+                    f"{name} is {level!r}; give (value, standard uncertainty > 0) in dB, or None "
+                    f"if it is not known"
+                )
+
+    def to_json(self) -> str:
+        """Write the line as one JSON string for the attributes of traces."""
+        return json.dumps({n: _plain(getattr(self, n)) for n in ("attenuation_db", "gain_db")})
+
+    @staticmethod
+    def from_json(text: str) -> LineCalibration:
+        """Read what :meth:`to_json` wrote."""
+        return LineCalibration(**{n: _level(v) for n, v in json.loads(text).items()})
+
+
+def _plain(level: Level) -> Any:
+    if isinstance(level, Tabulated):
+        return {"frequency": level.frequency, "value": level.value, "std": level.std}
+    return level
+
+
+def _level(value: Any) -> Level:
+    if isinstance(value, dict):
+        return Tabulated(*(tuple(map(float, value[n])) for n in ("frequency", "value", "std")))
+    return None if value is None else (float(value[0]), float(value[1]))
+
+
+def line_of(traces: DeviceTraces | InstrumentTraces) -> LineCalibration | None:
+    """Return the line attached to traces; None at the device plane.
+
+    Raises
+    ------
+    PlaneError
+        If the traces are at the instrument and nobody said how they relate to the device.
+    """
+    if "line" in traces.attrs:
+        return LineCalibration.from_json(traces.attrs["line"])
+    if traces.attrs.get("plane") == "device":
+        return None
+    raise PlaneError(
+        "these traces are as the instrument saw them; say how they relate to the device with "
+        "to_device_plane(traces, LineCalibration(...)), unknown parts left out"
+    )
+
+
+def to_device_plane(
+    traces: InstrumentTraces,
+    line: LineCalibration | None = None,
+    reference: InstrumentTraces | None = None,
+) -> DeviceTraces:
+    """Say how instrument traces relate to the device, without touching what is uncertain.
+
+    The reference (an off-resonance or background trace) removes the frequency dependence of the
+    set-up; attenuation and gain are attached and enter every fit as nuisance parameters.
+
+    Parameters
+    ----------
+    traces : InstrumentTraces
+        What the instrument recorded.
+    line : LineCalibration, optional
+        What is known of the line; left out, attenuation and gain are unknown, and said to be.
+    reference : InstrumentTraces, optional
+        One trace against frequency with its own generator power; its grid may be another one.
+
+    Returns
+    -------
+    DeviceTraces
+        New traces with the attributes ``line`` and ``setup`` (``raw``, ``referenced``, ``device``).
+
+    Raises
+    ------
+    PlaneError
+        A line or reference for traces that are already at the device.
+    TraceSchemaError
+        A reference that has no power, several powers, or does not span the traces.
+    """
+    if traces.attrs.get("plane") == "device":
+        if line is not None or reference is not None:
+            raise PlaneError(
+                "the traces are already at the device plane; drop the line and the reference, or "
+                "declare plane='instrument'"
+            )
+        return DeviceTraces(traces.assign_attrs(setup="device"))
+    line = line or LineCalibration()
+    data: xr.Dataset = traces.assign_attrs(line=line.to_json(), setup="raw")
+    if reference is not None:
+        data = _remove_reference(data, reference)
+    if line.attenuation_db is None:
+        data = with_flag(data, UNKNOWN_ATTENUATION)
+    if line.gain_db is None and not {"reflection", "transmission"} & set(data.data_vars):
+        data = with_flag(data, UNKNOWN_GAIN)
+    return DeviceTraces(data)
+
+
+def _remove_reference(data: xr.Dataset, reference: InstrumentTraces) -> xr.Dataset:
+    import xarray
+
+    name = _common_observable(data, reference)
+    trace = _one_trace(reference, name)
+    frequency = np.asarray(data["frequency"].values, dtype=float)
+    background = xarray.DataArray(_interpolated(trace, name, frequency), dims=data["frequency"].dims)
+    measured = data[name]
+    if name == "received":
+        ratio = measured / background / (data["incident_power"] / _power(trace, name)) ** 0.5
+    elif name == "reflected_power":
+        ratio = measured / (background / _power(trace, name))
+    else:
+        ratio = measured / background
+    target = "reflection" if name == "received" else name
+    ratio = ratio.transpose(*measured.dims, ...)
+    ratio.attrs = {"units": "W" if target == "reflected_power" else "1"}
+    data = data.drop_vars([n for n in (name, f"{name}_std") if n in data]).assign({target: ratio})
+    source = str(reference.attrs.get("source", ""))
+    data = _keep_reference_noise(data, trace, name).assign_attrs(
+        setup="referenced", reference=source
+    )
+    return with_flag(
+        data, f"the frequency dependence of the set-up was removed with a reference trace {source}"
+    )
+
+
+def _common_observable(data: xr.Dataset, reference: xr.Dataset) -> str:
+    for name in ("received", "reflection", "transmission", "reflected_power"):
+        if name in data and name in reference:
+            return name
+    raise TraceSchemaError(
+        f"traces hold {', '.join(map(str, data.data_vars))}, the reference holds "
+        f"{', '.join(map(str, reference.data_vars))}; a reference needs the same observable"
+    )
+
+
+def _one_trace(reference: xr.Dataset, name: str) -> xr.Dataset:
+    trace = reference.squeeze()
+    if "frequency" not in trace or trace[name].dims != trace["frequency"].dims:
+        raise TraceSchemaError(
+            f"the reference has dimensions {dict(reference[name].sizes)}; a reference is one trace "
+            f"against frequency at one power: select one"
+        )
+    kept = trace.dropna(str(trace["frequency"].dims[0]))
+    return kept.sortby("frequency")
+
+
+def _power(trace: xr.Dataset, name: str) -> float:
+    if "incident_power" not in trace:
+        raise TraceSchemaError(
+            f"the reference holds {name} without incident_power; give the generator power at which "
+            f"it was taken"
+        )
+    return float(trace["incident_power"])
+
+
+def _check_inside(what: str, axis: FloatArray, wanted: FloatArray) -> None:
+    # Instruments round frequencies; a thousandth of a step is not extrapolation.
+    slack = 1e-3 * float(np.min(np.diff(axis)))
+    if wanted.min() < axis[0] - slack or wanted.max() > axis[-1] + slack:
+        raise TraceSchemaError(
+            f"{what} spans {axis[0] / 1e9:.9g} to {axis[-1] / 1e9:.9g} GHz, the traces "
+            f"{wanted.min() / 1e9:.9g} to {wanted.max() / 1e9:.9g} GHz; it must span the traces: "
+            f"select fewer frequencies or give a wider one"
+        )
+
+
+def _interpolated(trace: xr.Dataset, name: str, frequency: FloatArray) -> NDArray[Any]:
+    axis = np.asarray(trace["frequency"].values, dtype=float)
+    values = np.asarray(trace[name].values)
+    _check_inside("the reference", axis, frequency)
+    if not np.iscomplexobj(values):
+        return np.interp(frequency, axis, values)
+    turn = phase_slope(axis, values)
+    flat = values * np.exp(-1j * turn * (axis - axis[0]))
+    smooth = np.interp(frequency, axis, flat.real) + 1j * np.interp(frequency, axis, flat.imag)
+    return np.asarray(smooth * np.exp(1j * turn * (frequency - axis[0])))
+
+
+def phase_slope(axis: FloatArray, values: NDArray[Any]) -> float:
+    """Return the mean phase slope (rad per Hz) of a complex trace.
+
+    The mean turn between neighbours, weighted by their amplitudes, needs no unwrapping and so
+    survives noise and gaps.
+    """
+    step = np.diff(axis)
+    typical = float(np.median(step))
+    regular = np.isclose(step, typical, rtol=0.01)
+    turn = np.sum((values[1:] * np.conj(values[:-1]))[regular])
+    return float(np.angle(turn) / typical)
+
+
+def _keep_reference_noise(data: xr.Dataset, trace: xr.Dataset, name: str) -> xr.Dataset:
+    """Attach the relative noise of the reference on its own grid: it is common to all powers."""
+    axis = np.asarray(trace["frequency"].values, dtype=float)
+    values = np.asarray(trace[name].values)
+    relative = relative_noise(axis, values)
+    noise = np.full(axis.size, relative)
+    return data.assign(
+        reference_noise=(
+            "reference_frequency",
+            noise,
+            {"units": "1", "complex": int(np.iscomplexobj(values))},
+        )
+    ).assign_coords(reference_frequency=("reference_frequency", axis, {"units": "Hz"}))
+
+
+def relative_noise(axis: FloatArray, values: NDArray[Any]) -> float:
+    """Estimate the noise of a smooth trace, per quadrature, relative to its amplitude.
+
+    From second differences after the phase slope is removed: they cancel a straight line and add
+    the noise of three points with weights 1, −2, 1 (variance 6).
+    """
+    if values.size < 8:
+        return 0.0
+    amplitude = float(np.sqrt(np.mean(np.abs(values) ** 2)))
+    if np.iscomplexobj(values):
+        values = values * np.exp(-1j * phase_slope(axis, values) * (axis - axis[0]))
+    bend = np.diff(values, n=2)
+    quadratures = 2 if np.iscomplexobj(values) else 1
+    return float(np.sqrt(np.mean(np.abs(bend) ** 2) / 6 / quadratures) / amplitude)
+
+
+def nominal(traces: DeviceTraces) -> xr.Dataset:
+    """Return the traces as they would be at the device if the line had its nominal values.
+
+    For starting values only: unknown parts count as 0 dB.
+    """
+    line = line_of(traces)
+    if line is None:
+        return traces
+    data: xr.Dataset = traces
+    if "incident_power" in data:
+        data = data.assign(incident_power=data["incident_power"] * 10 ** (-_mean(line.attenuation_db) / 10))
+    scale = 10 ** (-_mean(line.gain_db) / 10)
+    powers = [n for n in ("reflected_power", "transmitted_power", "absorbed_power") if n in data]
+    return data.assign({name: data[name] * scale for name in powers})
+
+
+def _mean(level: Level) -> float:
+    if level is None:
+        return 0.0
+    return float(np.mean(level.value)) if isinstance(level, Tabulated) else level[0]

@@ -1,0 +1,109 @@
+"""Absorbed power against measured population: the straight line that gives Γ₁ and n_th."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powercal.contracts import Arrays, Derivatives, Derived, Model
+from powercal.errors import FitError
+from powercal.hookspecs import hookimpl
+from powercal.models.driven import N_TH, TWO_PI, rate
+from powercal.physics.constants import HBAR
+from powercal.schema import DeviceTraces
+
+Array = NDArray[Any]
+
+
+def _curve(
+    excited_population: Array, frequency: Array, *, gamma_1: Any, n_th: Any
+) -> Arrays:
+    """R = ħω_d Γ₁[(1+2n)p − n], physics sheet section 4."""
+    quantum = HBAR * TWO_PI * frequency
+    return (quantum * gamma_1 * ((1 + 2 * n_th) * excited_population - n_th),)
+
+
+def _jacobian(
+    excited_population: Array, frequency: Array, *, gamma_1: Any, n_th: Any
+) -> Derivatives:
+    quantum = HBAR * TWO_PI * frequency
+    bracket = (1 + 2 * n_th) * excited_population - n_th
+    return (
+        {
+            "gamma_1": quantum * bracket,
+            "n_th": quantum * gamma_1 * (2 * excited_population - 1),
+            "excited_population": quantum * gamma_1 * (1 + 2 * n_th) + 0 * bracket,
+            "frequency": HBAR * TWO_PI * gamma_1 * bracket,
+        },
+    )
+
+
+def _guess(traces: DeviceTraces, fixed: Mapping[str, float]) -> dict[str, Array]:
+    import xarray
+
+    missing = [n for n in ("excited_population", "frequency", "absorbed_power") if n not in traces]
+    if missing:
+        raise FitError(
+            f"the traces lack {', '.join(missing)}; power_balance needs absorbed_power, "
+            f"excited_population and the drive frequency"
+        )
+    fields = (traces[n] for n in ("excited_population", "frequency", "absorbed_power"))
+    p, f, r = (a.values.ravel() for a in xarray.broadcast(*fields))
+    keep = np.isfinite(p) & np.isfinite(r)
+    if keep.sum() < 2:
+        raise FitError("power_balance needs at least two points with population and power")
+    slope, intercept = np.polyfit(p[keep], r[keep] / (HBAR * TWO_PI * f[keep]), 1)
+    gamma_1 = slope + 2 * intercept
+    gamma_1 = gamma_1 if gamma_1 > 0 else abs(slope)
+    return {
+        "gamma_1": np.asarray(max(gamma_1, 10.0)),
+        "n_th": np.asarray(np.clip(-intercept / gamma_1, 1e-3, 10.0)),
+    }
+
+
+_DERIVED = (
+    Derived(
+        name="gamma_1_over_2pi",
+        unit="Hz",
+        meaning="Γ₁/2π",
+        function=lambda **p: p["gamma_1"] / TWO_PI,
+        arguments=("gamma_1",),
+        scale="log",
+    ),
+    Derived(
+        name="T1",
+        unit="s",
+        meaning="relaxation time 1/(Γ₁(1+2n))",
+        function=lambda **p: 1 / (p["gamma_1"] * (1 + 2 * p["n_th"])),
+        arguments=("gamma_1", "n_th"),
+        scale="log",
+    ),
+    Derived(
+        name="p_eq",
+        unit="1",
+        meaning="equilibrium population n/(1+2n)",
+        function=lambda **p: p["n_th"] / (1 + 2 * p["n_th"]),
+        arguments=("n_th",),
+    ),
+)
+
+
+@hookimpl
+def powercal_models() -> tuple[Model, ...]:
+    """Offer the power balance."""
+    return (
+        Model(
+            name="power_balance",
+            summary="absorbed power against population, a straight line ([G23], section 4)",
+            inputs=("excited_population", "frequency"),
+            observables=("absorbed_power",),
+            parameters=(rate("gamma_1", "bare relaxation rate, all channels", 1e6), N_TH),
+            curve=_curve,
+            jacobian=_jacobian,
+            guess=_guess,
+            derived=_DERIVED,
+        ),
+    )
