@@ -148,9 +148,7 @@ class Model:
         if self.factory is None:
             return self
         built = self.factory(**filled)
-        return dataclasses.replace(
-            built, options=self.options, factory=self.factory, chosen=filled
-        )
+        return dataclasses.replace(built, options=self.options, factory=self.factory, chosen=filled)
 
     def parameter(self, name: str) -> Parameter:
         """Return the row of the parameter table.

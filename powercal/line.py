@@ -194,7 +194,9 @@ def _remove_reference(data: xr.Dataset, reference: InstrumentTraces) -> xr.Datas
     name = _common_observable(data, reference)
     trace = _one_trace(reference, name)
     frequency = np.asarray(data["frequency"].values, dtype=float)
-    background = xarray.DataArray(_interpolated(trace, name, frequency), dims=data["frequency"].dims)
+    background = xarray.DataArray(
+        _interpolated(trace, name, frequency), dims=data["frequency"].dims
+    )
     measured = data[name]
     if name == "received":
         ratio = measured / background / (data["incident_power"] / _power(trace, name)) ** 0.5
@@ -322,7 +324,9 @@ def nominal(traces: DeviceTraces) -> xr.Dataset:
         return traces
     data: xr.Dataset = traces
     if "incident_power" in data:
-        data = data.assign(incident_power=data["incident_power"] * 10 ** (-_mean(line.attenuation_db) / 10))
+        data = data.assign(
+            incident_power=data["incident_power"] * 10 ** (-_mean(line.attenuation_db) / 10)
+        )
     scale = 10 ** (-_mean(line.gain_db) / 10)
     powers = [n for n in ("reflected_power", "transmitted_power", "absorbed_power") if n in data]
     return data.assign({name: data[name] * scale for name in powers})

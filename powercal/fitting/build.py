@@ -96,7 +96,11 @@ def choose_observables(
     for name in wanted:
         if name not in model.observables:
             raise unknown_name(f"observable of model {model.name!r}", name, model.observables)
-    if wanted == ("reflected_power",) and "reflection" in traces and "reflected_power" not in traces:
+    if (
+        wanted == ("reflected_power",)
+        and "reflection" in traces
+        and "reflected_power" not in traces
+    ):
         return power_from_reflection(traces), wanted
     names = wanted or held
     absent = [n for n in names if n not in traces]
@@ -106,8 +110,10 @@ def choose_observables(
             f"{model.name!r} fits {', '.join(absent or model.observables)}: "
             f"choose another model or add that observable"
         )
-    twins = [set(names) & set(group) for group in (("reflection", "reflected_power"),
-                                                   ("absorbed_power", "reflected_power"))]
+    twins = [
+        set(names) & set(group)
+        for group in (("reflection", "reflected_power"), ("absorbed_power", "reflected_power"))
+    ]
     for twin in twins:
         if len(twin) == 2:
             a, b = sorted(twin)
@@ -133,7 +139,9 @@ def power_from_reflection(traces: DeviceTraces) -> DeviceTraces:
         if axis.size == row.size:
             bias[i] = 2 * relative_noise(axis[keep], row[keep]) ** 2 * size
     level = np.abs(rows) ** 2 - bias[:, None]
-    power = r.transpose(*order).real.copy(data=level.reshape(values.shape)) * traces["incident_power"]
+    power = (
+        r.transpose(*order).real.copy(data=level.reshape(values.shape)) * traces["incident_power"]
+    )
     power = power.transpose(*r.dims, ...)
     power.attrs = {"units": "W"}
     out = traces.drop_vars("reflection").assign(reflected_power=power)
@@ -231,7 +239,9 @@ def _trace_index(grid: Grid) -> NDArray[np.intp]:
     """A trace runs along frequency (or time, or the only dimension); σ is one number per trace."""
     if len(grid.dims) < 2:
         return np.zeros(int(np.prod(grid.shape)), dtype=np.intp)
-    inner = next((d for d in ("frequency", "frequency_offset", "time") if d in grid.dims), grid.dims[-1])
+    inner = next(
+        (d for d in ("frequency", "frequency_offset", "time") if d in grid.dims), grid.dims[-1]
+    )
     index = np.zeros(int(np.prod(grid.shape)), dtype=np.intp)
     for dim, size in zip(grid.dims, grid.shape, strict=True):
         if dim != inner:
@@ -309,8 +319,12 @@ def _line_priors(
 def _check_wishes(rows: list[Parameter], model: Model, request: Request) -> None:
     table = {r.name: r for r in rows}
     quantities = {*table, *(d.name for d in model.derived)}
-    for kind, names in (("free", request.free), ("fixed", request.fixed), ("per", request.per),
-                        ("start", request.start)):
+    for kind, names in (
+        ("free", request.free),
+        ("fixed", request.fixed),
+        ("per", request.per),
+        ("start", request.start),
+    ):
         for name in names:
             if name not in table and name.split("[")[0] not in table:
                 raise unknown_name(f"parameter of model {model.name!r} ({kind})", name, table)
@@ -357,8 +371,9 @@ def make_problem(
         attenuation=table.attenuation,
         gain=table.gain,
         referenced=traces.attrs.get("setup") == "referenced" and table.attenuation,
-        power_observables=tuple(WORDS[n].kind == "power" if n in WORDS else False
-                                for n in model.observables),
+        power_observables=tuple(
+            WORDS[n].kind == "power" if n in WORDS else False for n in model.observables
+        ),
     )
     return _rescaled(problem)
 

@@ -59,7 +59,7 @@ class CommonErrors:
         return np.concatenate(parts)
 
     def _reference_modes(self, problem: Problem, x: FloatArray) -> FloatArray:
-        """r = V/V_ref: an error ε of the reference turns r into r(1 − ε), for all powers alike."""
+        """R = V/V_ref: an error ε of the reference turns r into r(1 − ε), for all powers alike."""
         assert self.reference is not None
         weights, noise, is_complex = self.reference
         parts = []
@@ -86,7 +86,7 @@ class CommonErrors:
         modes = self.modes(problem, x)
         if modes is None or not self.inputs:
             return problem, modes
-        amplitude = best_amplitudes(replace(problem, modes=modes), x)
+        amplitude = replace(problem, modes=modes).common_amplitudes(problem.data - problem.rows(x))
         inputs, shift, offset = dict(original.inputs), np.zeros(problem.data.size), 0
         for name, (element, sigma) in self.inputs.items():
             mine = amplitude[offset : offset + sigma.size]
@@ -99,16 +99,6 @@ class CommonErrors:
         count = sum(s.size for _, s in self.inputs.values())
         shift = modes[:, :count] @ amplitude[:count]
         return _with_data(moved, original, shift), modes
-
-
-def best_amplitudes(problem: Problem, x: FloatArray) -> FloatArray:
-    """Return the amplitudes of the common errors that explain the residuals best."""
-    assert problem.modes is not None
-    modes = problem.modes / problem.sigma[:, None]
-    scaled = (problem.data - problem.rows(x)) / problem.sigma
-    return np.asarray(
-        np.linalg.solve(modes.T @ modes + np.eye(modes.shape[1]), modes.T @ scaled)
-    )
 
 
 def _with_data(problem: Problem, original: Problem, shift: FloatArray) -> Problem:
@@ -160,7 +150,9 @@ def _elements(traces: DeviceTraces, name: str, grid: Grid) -> tuple[NDArray[np.i
     return element, np.asarray(std.transpose(*dims).values, dtype=float).ravel()
 
 
-def _reference(traces: DeviceTraces, problem: Problem) -> tuple[FloatArray, FloatArray, bool] | None:
+def _reference(
+    traces: DeviceTraces, problem: Problem
+) -> tuple[FloatArray, FloatArray, bool] | None:
     if "reference_noise" not in traces or "frequency" not in problem.inputs:
         return None
     if not any(b.name in ("reflection", "transmission", "reflected_power") for b in problem.blocks):

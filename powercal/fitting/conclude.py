@@ -154,7 +154,9 @@ def remedies_for(
         if not d.name.startswith("T1"):
             continue
         row = problem.gradient(d.name, x)
-        left = analyse(np.vstack([problem.jacobian(x), row / (np.abs(problem.quantity(d.name, x)) or 1)]))
+        left = analyse(
+            np.vstack([problem.jacobian(x), row / (np.abs(problem.quantity(d.name, x)) or 1)])
+        )
         if left.null.shape[1] < need:
             out.append(f"--prior {d.name}=VALUE±STD (in s){_remaining(left.null.shape[1])}")
     return tuple(out)
@@ -176,9 +178,7 @@ def _nullity_with_observable(problem: Problem, x: FloatArray, index: int) -> int
     every = np.arange(curve.size)
     size = np.full(curve.size, float(np.max(np.abs(curve))) or 1.0)
     block = Block(problem.model.observables[index], index, every, curve, size, 0 * every, True)
-    more = dataclasses.replace(
-        problem, blocks=(block,), modes=None, priors=()
-    )
+    more = dataclasses.replace(problem, blocks=(block,), modes=None, priors=())
     rows = more.jacobian(x)
     own = problem.jacobian(x)
     # Blocks are compared at equal footing: scale the new rows to the size of the old ones.
@@ -193,15 +193,24 @@ def notes(result: FitResult, solution: Solution, traces: DeviceTraces) -> tuple[
     """Collect what a reader must know."""
     out = [Flag(name="data", sentence=s) for s in flags(traces)]
     if not solution.converged:
-        out.append(Flag(name="not_converged", sentence=f"the fit did not converge: {solution.message}"))
+        out.append(
+            Flag(name="not_converged", sentence=f"the fit did not converge: {solution.message}")
+        )
     out += _misfit(result, solution)
     out += [
-        Flag(name="undetermined", sentence=f"{n} is not determined by these data; no value is given")
+        Flag(
+            name="undetermined", sentence=f"{n} is not determined by these data; no value is given"
+        )
         for n in result.undetermined
     ]
     shifts = {s.name: s for s in result.systematics}
     if "weights" in shifts:
-        out.append(Flag(name="weights", sentence="another defensible weighting moves the estimates; see systematics"))
+        out.append(
+            Flag(
+                name="weights",
+                sentence="another defensible weighting moves the estimates; see systematics",
+            )
+        )
     return tuple(out)
 
 

@@ -28,8 +28,14 @@ class Judged:
     better: FloatArray | None
 
 
-def judge(problem: Problem, x: FloatArray, chi2: float, rows: tuple[Parameter, ...],
-          freedom: int, profiles: bool) -> Judged:
+def judge(
+    problem: Problem,
+    x: FloatArray,
+    chi2: float,
+    rows: tuple[Parameter, ...],
+    freedom: int,
+    profiles: bool,
+) -> Judged:
     """Estimate every parameter and derived quantity.
 
     Parameters
@@ -53,8 +59,11 @@ def judge(problem: Problem, x: FloatArray, chi2: float, rows: tuple[Parameter, .
             parameters.append(_held(row, problem.fixed[row.name]))
     order = {r.name: i for i, r in enumerate(rows)}
     parameters.sort(key=lambda e: order[e.name.split("[")[0]])
-    derived = [judge_one.derived(d, parameters) for d in problem.model.derived
-               if not any(a in problem.members for a in d.arguments)]
+    derived = [
+        judge_one.derived(d, parameters)
+        for d in problem.model.derived
+        if not any(a in problem.members for a in d.arguments)
+    ]
     return Judged(tuple(parameters), tuple(derived), found, judge_one.profiler.better)
 
 
@@ -70,8 +79,15 @@ def _held(row: Parameter, value: float) -> Estimate:
 
 
 class _Judge:
-    def __init__(self, problem: Problem, x: FloatArray, chi2: float, found: Identifiability,
-                 freedom: int, profiles: bool) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        x: FloatArray,
+        chi2: float,
+        found: Identifiability,
+        freedom: int,
+        profiles: bool,
+    ) -> None:
         self.problem, self.x, self.found = problem, x, found
         self.freedom, self.profiles = freedom, profiles
         self.profiler = Profiler(problem, x, chi2)
@@ -85,8 +101,12 @@ class _Judge:
         prior = next(((p.mean, p.std) for p in self.problem.priors if p.name == c.name), None)
         base = {"name": c.name, "unit": row.unit, "meaning": row.meaning, "prior": prior}
         if self.freedom <= 0:
-            return Estimate(**base, status="no_error", value=c.to_si(float(self.x[index])),
-                            reason="no more data than parameters: nothing tells the noise")
+            return Estimate(
+                **base,
+                status="no_error",
+                value=c.to_si(float(self.x[index])),
+                reason="no more data than parameters: nothing tells the noise",
+            )
         determined = self.found.determines(unit)
         error = self._error(unit) if determined else self._reach(c, index)
         if not self.profiles:
@@ -112,46 +132,75 @@ class _Judge:
         size = max(abs(c.to_si(float(self.x[index]))), 1e-3 * self.problem._size(c))
         return 0.1 * size / c.scale
 
-    def _gaussian(self, base: dict[str, object], c: Coordinate, index: int, determined: bool,
-                  error: float) -> Estimate:
+    def _gaussian(
+        self, base: dict[str, object], c: Coordinate, index: int, determined: bool, error: float
+    ) -> Estimate:
         xi = float(self.x[index])
         if not determined:
-            return Estimate(**base, status="undetermined", allowed=None,  # type: ignore[arg-type]
-                            reason="lies in a flat direction; ranges were not asked for")
+            return Estimate(
+                **base,
+                status="undetermined",
+                allowed=None,  # type: ignore[arg-type]
+                reason="lies in a flat direction; ranges were not asked for",
+            )
         ends = {k: (c.to_si(xi - k * error), c.to_si(xi + k * error)) for k in (1.0, 1.96)}
         low, high = ends[1.96]
         status = "upper_limit" if low <= c.low else "at_bound" if high >= c.high else "ok"
-        return Estimate(**base, status=status, value=c.to_si(xi),  # type: ignore[arg-type]
-                        stderr=error * c.slope(xi) if status == "ok" else None,
-                        interval68=ends[1.0], interval95=ends[1.96], reason="from the covariance")
+        return Estimate(
+            **base,
+            status=status,
+            value=c.to_si(xi),  # type: ignore[arg-type]
+            stderr=error * c.slope(xi) if status == "ok" else None,
+            interval68=ends[1.0],
+            interval95=ends[1.96],
+            reason="from the covariance",
+        )
 
     # ---- derived quantities ----
 
     def derived(self, d: Derived, parameters: list[Estimate]) -> Estimate:
         problem, x = self.problem, self.x
-        base = {"name": d.name, "unit": d.unit, "meaning": d.meaning,
-                "prior": next(((p.mean, p.std) for p in problem.priors if p.name == d.name), None)}
+        base = {
+            "name": d.name,
+            "unit": d.unit,
+            "meaning": d.meaning,
+            "prior": next(((p.mean, p.std) for p in problem.priors if p.name == d.name), None),
+        }
         known = {e.name: e for e in parameters}
         value = problem.quantity(d.name, x)
         gradient = problem.gradient(d.name, x)
         inside = [known[a] for a in d.arguments if a in known]
-        if all(e.status == "fixed" for e in inside):
+        if all(e.status == "fixed" for e in inside) or not gradient.any():
             return Estimate(**base, status="fixed", value=value, reason="follows from assumptions")
         if self.freedom <= 0:
-            return Estimate(**base, status="no_error", value=value,
-                            reason="no more data than parameters: nothing tells the noise")
+            return Estimate(
+                **base,
+                status="no_error",
+                value=value,
+                reason="no more data than parameters: nothing tells the noise",
+            )
         follows = self._single_argument(d, gradient, known)
         if follows is not None:
             return follows(base, value)
         if not np.isfinite(gradient).all() or not isfinite(value):
-            return Estimate(**base, status="no_error", value=value if isfinite(value) else None,
-                            reason="not differentiable at the best fit")
+            return Estimate(
+                **base,
+                status="no_error",
+                value=value if isfinite(value) else None,
+                reason="not differentiable at the best fit",
+            )
         determined = self.found.determines(gradient)
         estimate = self._derived_interval(d, base, value, gradient, determined)
         return self._note_prior(estimate, gradient)
 
-    def _derived_interval(self, d: Derived, base: dict[str, object], value: float,
-                          gradient: FloatArray, determined: bool) -> Estimate:
+    def _derived_interval(
+        self,
+        d: Derived,
+        base: dict[str, object],
+        value: float,
+        gradient: FloatArray,
+        determined: bool,
+    ) -> Estimate:
         stderr = self._error(gradient)
         logarithmic = d.scale == "log" and value > 0
         unit = stderr / value if logarithmic else stderr
@@ -160,10 +209,19 @@ class _Judge:
         if not self.profiles:
             ends = {k: (value - k * stderr, value + k * stderr) for k in (1.0, 1.96)}
             if not determined:
-                return Estimate(**base, status="undetermined",  # type: ignore[arg-type]
-                                reason="lies in a flat direction; ranges were not asked for")
-            return Estimate(**base, status="ok", value=value, stderr=stderr,  # type: ignore[arg-type]
-                            interval68=ends[1.0], interval95=ends[1.96])
+                return Estimate(
+                    **base,
+                    status="undetermined",  # type: ignore[arg-type]
+                    reason="lies in a flat direction; ranges were not asked for",
+                )
+            return Estimate(
+                **base,
+                status="ok",
+                value=value,
+                stderr=stderr,  # type: ignore[arg-type]
+                interval68=ends[1.0],
+                interval95=ends[1.96],
+            )
         profile = self.profiler.derived(d.name, unit, logarithmic)
         return _verdict(base, determined, value, stderr, profile, (-inf, inf))
 
@@ -195,8 +253,14 @@ class _Judge:
             ok = carrier.status == "ok"
             stderr = self._error(gradient) if ok and np.isfinite(gradient).all() else None
             kept = None if carrier.value is None or not isfinite(value) else value
-            return Estimate(**base, **ends, status=carrier.status, value=kept,  # type: ignore[arg-type]
-                            stderr=stderr, reason=carrier.reason)
+            return Estimate(
+                **base,
+                **ends,
+                status=carrier.status,
+                value=kept,  # type: ignore[arg-type]
+                stderr=stderr,
+                reason=carrier.reason,
+            )
 
         return estimate
 
@@ -211,21 +275,41 @@ def _with(estimate: Estimate, **changes: object) -> Estimate:
     return dataclasses.replace(estimate, **changes)  # type: ignore[arg-type]
 
 
-def _verdict(base: dict[str, object], determined: bool, value: float, stderr: float,
-             profile: Profile, bounds: Interval) -> Estimate:
+def _verdict(
+    base: dict[str, object],
+    determined: bool,
+    value: float,
+    stderr: float,
+    profile: Profile,
+    bounds: Interval,
+) -> Estimate:
     """Turn a profile into a status (design §5.8): ok only if the 95 % profile closes inside."""
     low, high = profile.low[95], profile.high[95]
     both = {"interval68": profile.interval(68), "interval95": profile.interval(95)}
     if determined and low.closed and high.closed:
         return Estimate(**base, **both, status="ok", value=value, stderr=stderr)  # type: ignore[arg-type]
     if determined and high.closed and isfinite(low.value) and low.value <= max(bounds[0], -inf) + 0:
-        return Estimate(**base, **both, status="upper_limit", value=value,  # type: ignore[arg-type]
-                        reason="compatible with its lower bound")
+        return Estimate(
+            **base,
+            **both,
+            status="upper_limit",
+            value=value,  # type: ignore[arg-type]
+            reason="compatible with its lower bound",
+        )
     if determined and low.closed and isfinite(high.value) and isfinite(bounds[1]):
-        return Estimate(**base, **both, status="at_bound", value=value,  # type: ignore[arg-type]
-                        reason="compatible with its upper bound")
-    return Estimate(**base, status="undetermined", allowed=_allowed(profile, bounds),  # type: ignore[arg-type]
-                    reason=_why(profile, determined))
+        return Estimate(
+            **base,
+            **both,
+            status="at_bound",
+            value=value,  # type: ignore[arg-type]
+            reason="compatible with its upper bound",
+        )
+    return Estimate(
+        **base,
+        status="undetermined",
+        allowed=_allowed(profile, bounds),  # type: ignore[arg-type]
+        reason=_why(profile, determined),
+    )
 
 
 def _allowed(profile: Profile, bounds: Interval) -> Interval:

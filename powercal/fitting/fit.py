@@ -22,7 +22,7 @@ from powercal.fitting.build import (
     make_table,
     options_from,
 )
-from powercal.fitting.common_errors import find_common_errors
+from powercal.fitting.common_errors import CommonErrors, find_common_errors
 from powercal.fitting.conclude import (
     alternatives,
     assumptions_freed,
@@ -31,9 +31,10 @@ from powercal.fitting.conclude import (
     remedies_for,
     verdicts_for,
 )
-from powercal.fitting.estimates import judge
+from powercal.fitting.estimates import Judged, judge
 from powercal.fitting.identifiability import determined_products
-from powercal.fitting.solve import Solution, search, solve
+from powercal.fitting.problem import Problem
+from powercal.fitting.solve import Solution, best_search, search, solve
 from powercal.line import line_of, nominal
 from powercal.registry import get_model, origin
 from powercal.result import FitResult, Flag, Shift
@@ -43,6 +44,7 @@ FloatArray = NDArray[np.float64]
 
 # The sign of the time factor is accepted when it is this many times likelier than the other.
 LIKELIHOOD_RATIO = 1e3
+REBUILD_ROUNDS = 30  # errors of inputs are found again by iteration, a factor ten a round or more
 
 
 def fit(
@@ -137,16 +139,17 @@ def _either_convention(
         return _fit_one(
             traces, model.configure(**{**settings, "convention": "+i"}), names, request, (flag,)
         )
-    solutions = {}
+    chi2, rows = {}, 1
     for sign in ("+i", "-i"):
-        configured = model.configure(**{**settings, "convention": sign})
-        solutions[sign] = _solve(traces, configured, names, request)
-    # Compare with one set of weights: those of the better fit, by estimated noise.
-    noise = {s: float(np.sum(np.log(v[0].problem.sigma))) for s, v in solutions.items()}
-    best = min(noise, key=lambda s: noise[s])
-    other = "-i" if best == "+i" else "+i"
-    chi2 = {best: solutions[best][0].chi2, other: _chi2_with(solutions[other], solutions[best])}
-    ratio = exp(min((chi2[other] - chi2[best]) / 2, 700.0))
+        problem, start, _ = _prepare(
+            traces, model.configure(**{**settings, "convention": sign}), names, request
+        )
+        chi2[sign] = best_search(problem, problem.start_from(start)).chi2
+        rows = problem.data.size
+    best = min(chi2, key=lambda s: chi2[s])
+    # Structure that even the better sign leaves behind must not count as evidence.
+    noise = max(chi2[best] / rows, 1.0)
+    ratio = exp(min(abs(chi2["+i"] - chi2["-i"]) / noise / 2, 700.0))
     text = f"χ² is {chi2['+i']:.6g} for e^(+iωt) and {chi2['-i']:.6g} for e^(−iωt)"
     if ratio < LIKELIHOOD_RATIO:
         raise FitError(
@@ -155,22 +158,12 @@ def _either_convention(
         )
     flag = Flag(name="convention", sentence=f"{text}; e^({best}ωt) was chosen")
     configured = model.configure(**{**settings, "convention": best})
-    return _fit_one(traces, configured, names, request, (flag,), solutions[best])
+    return _fit_one(traces, configured, names, request, (flag,))
 
 
-Solved = tuple[Solution, dict[str, float]]
-
-
-def _chi2_with(loser: Solved, winner: Solved) -> float:
-    problem = loser[0].problem.with_sigma(
-        tuple(b.sigma for b in winner[0].problem.blocks), loser[0].problem.modes
-    )
-    return search(problem, loser[0].x).chi2
-
-
-def _solve(
+def _prepare(
     traces: DeviceTraces, model: Model, names: tuple[str, ...], request: Request
-) -> Solved:
+) -> tuple[Problem, dict[str, float], CommonErrors]:
     table = make_table(traces, model, names, request)
     guessed = {
         k: float(np.asarray(v).ravel()[0])
@@ -181,8 +174,7 @@ def _solve(
     problem = make_problem(traces, model, names, request, start)
     if not problem.coordinates:
         raise FitError("every parameter is fixed; free at least one")
-    common = find_common_errors(traces, problem, make_grid(traces, model, names))
-    return solve(problem, problem.start_from(start), common), start
+    return problem, start, find_common_errors(traces, problem, make_grid(traces, model, names))
 
 
 def _gain_start(traces: DeviceTraces, gain: bool) -> dict[str, float]:
@@ -199,24 +191,32 @@ def _fit_one(
     names: tuple[str, ...],
     request: Request,
     flags: tuple[Flag, ...],
-    solved: Solved | None = None,
 ) -> FitResult:
-    solution, start = solved or _solve(traces, model, names, request)
+    problem, start, common = _prepare(traces, model, names, request)
+    solution = solve(problem, problem.start_from(start), common)
     table = make_table(traces, model, names, request)
     freedom = _freedom(solution)
     judged = judge(
-        solution.problem, solution.x, solution.chi2, table.rows, freedom,
+        solution.problem,
+        solution.x,
+        solution.chi2,
+        table.rows,
+        freedom,
         request.intervals == "profile",
     )
     if judged.better is not None:  # a profile fell into a deeper minimum: start again from there
         found = search(solution.problem, judged.better)
         solution = dataclasses.replace(solution, x=found.x, chi2=found.chi2)
         judged = judge(
-            solution.problem, solution.x, solution.chi2, table.rows, freedom,
+            solution.problem,
+            solution.x,
+            solution.chi2,
+            table.rows,
+            freedom,
             request.intervals == "profile",
         )
     result = _assemble(traces, model, names, request, solution, judged, freedom, flags)
-    return _doubt(result, traces, model, names, request, solution, judged, start)
+    return _doubt(result, traces, model, names, request, solution, judged)
 
 
 def _freedom(solution: Solution) -> int:
@@ -236,7 +236,7 @@ def _assemble(
     names: tuple[str, ...],
     request: Request,
     solution: Solution,
-    judged: Any,
+    judged: Judged,
     freedom: int,
     flags: tuple[Flag, ...],
 ) -> FitResult:
@@ -269,15 +269,18 @@ def _assemble(
         flags=flags,
         values=problem.values(x),
         request=request.plain(),
-        source={k: str(traces.attrs[k]) for k in ("source", "source_sha256", "loader", "reference")
-                if k in traces.attrs},
+        source={
+            k: str(traces.attrs[k])
+            for k in ("source", "source_sha256", "loader", "reference")
+            if k in traces.attrs
+        },
         version=__version__,
         traces=traces,
         curve=curve_dataset(traces, problem, x, make_grid(traces, model, names)),
     )
 
 
-def _determined(judged: Any, name: str) -> bool:
+def _determined(judged: Judged, name: str) -> bool:
     return any(e.name == name and e.stderr is not None for e in judged.parameters)
 
 
@@ -285,9 +288,13 @@ def _weights(problem: Any) -> str:
     given = [b.name for b in problem.blocks if b.given_sigma]
     estimated = [b.name for b in problem.blocks if not b.given_sigma]
     parts = [f"σ of {', '.join(given)} as given"] if given else []
-    parts += [f"σ of {', '.join(estimated)} per trace from residuals, iterated"] if estimated else []
+    parts += (
+        [f"σ of {', '.join(estimated)} per trace from residuals, iterated"] if estimated else []
+    )
     if problem.modes is not None:
-        parts.append("errors of inputs or of the reference, common to many points, are marginalised")
+        parts.append(
+            "errors of inputs or of the reference, common to many points, are marginalised"
+        )
     return "; ".join(parts)
 
 
@@ -298,8 +305,7 @@ def _doubt(
     names: tuple[str, ...],
     request: Request,
     solution: Solution,
-    judged: Any,
-    start: Mapping[str, float],
+    judged: Judged,
 ) -> FitResult:
     """Add combinations, remedies, checks, systematics, flags and verdicts."""
     problem, x = solution.problem, solution.x
@@ -332,8 +338,7 @@ def _combinations(
     named = [
         e.name
         for e in result.derived
-        if e.status == "ok"
-        and set(problem.derived(e.name).arguments) & set(undetermined)
+        if e.status == "ok" and set(problem.derived(e.name).arguments) & set(undetermined)
     ]
     return (*named, *products)
 
@@ -360,26 +365,20 @@ def to_lmfit(result: FitResult) -> Any:
     return lmfit_solve(problem, x)
 
 
-def rebuild(result: FitResult) -> tuple[Any, FloatArray]:
+def rebuild(result: FitResult) -> tuple[Problem, FloatArray]:
     """Return the problem of a result with its final weights, and the solver's point."""
     model = get_model(result.model).configure(**dict(result.options))
     request = Request.from_plain(json.loads(json.dumps(dict(result.request))))
     traces = DeviceTraces(result.traces)
-    problem = make_problem(traces, model, result.observables, request, dict(result.values))
-    sigmas = []
-    for b in problem.blocks:
-        dims = result.curve[b.name].dims
-        stored = result.curve[f"{b.name}_sigma"].transpose(*dims).values.ravel()
-        sigmas.append(stored[b.points])
-    x = problem.start_from(result.values)
-    common = find_common_errors(traces, problem, make_grid(traces, model, result.observables))
-    problem = problem.with_sigma(tuple(sigmas), None)
-    for _ in range(20 if common.inputs else 1):
-        problem, modes = common.relinearise(problem, problem if modes_first(problem) else problem, x)
+    first = make_problem(traces, model, result.observables, request, dict(result.values))
+    sigmas = tuple(result.curve[f"{b.name}_sigma"].values.ravel()[b.points] for b in first.blocks)
+    x = first.start_from(result.values)
+    common = find_common_errors(traces, first, make_grid(traces, model, result.observables))
+    first = dataclasses.replace(
+        first.with_sigma(sigmas, None), uncertain_inputs=tuple(common.inputs)
+    )
+    problem = first
+    for _ in range(REBUILD_ROUNDS if common.inputs else 1):
+        problem, modes = common.relinearise(problem, first, x)
         problem = dataclasses.replace(problem, modes=modes)
     return problem, x
-
-
-def modes_first(problem: Any) -> bool:
-    """Whether the problem has no common errors attached yet."""
-    return problem.modes is None

@@ -99,7 +99,9 @@ def determined_products(problem: Problem, x: FloatArray) -> tuple[str, ...]:
             continue
         ratios = [[_small(v) for v in row] for row in rows]
         if np.allclose(rows, second, atol=1e-3) and all(v is not None for r in ratios for v in r):
-            return tuple(_spell(names, [v for v in r if v is not None], logarithmic) for r in ratios)
+            return tuple(
+                _spell(names, [v for v in r if v is not None], logarithmic) for r in ratios
+            )
     return ()
 
 

@@ -59,8 +59,10 @@ class Profiler:
         low, high = (
             self._side(at, float(self.x[index]), sign * step, bounds) for sign in (-1.0, 1.0)
         )
-        si = {k: {n: End(_si(c.to_si, e.value), e.closed) for n, e in side.items()}
-              for k, side in (("low", low), ("high", high))}
+        si = {
+            k: {n: End(_si(c.to_si, e.value), e.closed) for n, e in side.items()}
+            for k, side in (("low", low), ("high", high))
+        }
         return Profile(si["low"], si["high"], self.better)
 
     def derived(self, name: str, step: float, logarithmic: bool) -> Profile:
@@ -81,8 +83,15 @@ class Profiler:
 
         low, high = (self._side(at, float(to(value)), s * step, (-inf, inf)) for s in (-1.0, 1.0))
         sides = [
-            {n: End(float(back(e.value)) if abs(e.value) < 600 or not logarithmic
-                    else (inf if e.value > 0 else 0.0), e.closed) for n, e in side.items()}
+            {
+                n: End(
+                    float(back(e.value))
+                    if abs(e.value) < 600 or not logarithmic
+                    else (inf if e.value > 0 else 0.0),
+                    e.closed,
+                )
+                for n, e in side.items()
+            }
             for side in (low, high)
         ]
         return Profile(sides[0], sides[1], self.better)

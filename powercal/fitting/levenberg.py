@@ -135,7 +135,9 @@ def _shorten(
 ) -> tuple[FloatArray, int]:
     """Cut a step at the first bound on its way; say which coordinate hit (−1: none)."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        room = np.where(step > 0, (upper - x) / step, np.where(step < 0, (lower - x) / step, np.inf))
+        room = np.where(
+            step > 0, (upper - x) / step, np.where(step < 0, (lower - x) / step, np.inf)
+        )
     first = int(np.argmin(room))
     if room[first] >= 1:
         return step, -1

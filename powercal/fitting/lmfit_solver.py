@@ -51,9 +51,7 @@ def solve(problem: Problem, start: FloatArray) -> Any:
 
     model = lmfit.Model(curve, independent_vars=["rows"], name=problem.model.name)
     parameters = lmfit.Parameters()
-    for name, value, low, high in zip(
-        spelled, start, problem.lower, problem.upper, strict=True
-    ):
+    for name, value, low, high in zip(spelled, start, problem.lower, problem.upper, strict=True):
         parameters.add(name, value=_inside(value, low, high), min=low, max=high)
     with warnings.catch_warnings():
         # A flat direction makes lmfit's covariance and its printing complain; ours is judged apart.

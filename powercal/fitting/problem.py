@@ -111,8 +111,10 @@ class Problem:
     modes : ndarray
         Errors common to many points (columns, in units of the data), marginalised exactly to
         first order; shape (rows, number of modes).
-    input_slopes : tuple of str
-        Inputs for which derivatives are wanted.
+    power_observables : tuple of bool
+        Which of the model's observables are powers, so that the gain acts on them.
+    uncertain_inputs : tuple of str
+        Inputs that carry errors: the curve's slope along them is wanted.
     """
 
     model: Model
@@ -127,6 +129,7 @@ class Problem:
     referenced: bool = False
     modes: FloatArray | None = None
     power_observables: tuple[bool, ...] = ()
+    uncertain_inputs: tuple[str, ...] = ()
 
     # ---- parameters ----
 
@@ -219,8 +222,7 @@ class Problem:
         for b in self.blocks:
             factor, table = self._factor(b, gain), tables[b.index]
             columns = [
-                self._column(c, b, table, curves[b.index], inputs, factor)
-                for c in self.coordinates
+                self._column(c, b, table, curves[b.index], inputs, factor) for c in self.coordinates
             ]
             dtype = complex if b.complex else float
             out.append(
@@ -261,8 +263,11 @@ class Problem:
             exact = [dict(t) for t in self.model.jacobian(*inputs, **arguments)]
         else:
             exact = self._differences(inputs, arguments, [c.parameter for c in self.coordinates])
-        wanted = [n for n in self.model.inputs if not all(n in t for t in exact)]
-        for table, extra in zip(exact, self._input_differences(inputs, arguments, wanted), strict=True):
+        needed = {*self.uncertain_inputs, *(("incident_power",) if self.attenuation else ())}
+        wanted = [n for n in self.model.inputs if n in needed and not all(n in t for t in exact)]
+        for table, extra in zip(
+            exact, self._input_differences(inputs, arguments, wanted), strict=True
+        ):
             for name, value in extra.items():
                 table.setdefault(name, value)
         return exact
@@ -322,20 +327,30 @@ class Problem:
         return np.concatenate([b.stack(b.data) for b in self.blocks])
 
     @cached_property
-    def _basis(self) -> FloatArray | None:
+    def common_basis(self) -> FloatArray | None:
+        """Orthonormal basis of what common errors do to rows and to their own priors."""
         if self.modes is None or self.modes.shape[1] == 0:
             return None
         weighted = np.concatenate([self.modes / self.sigma[:, None], np.eye(self.modes.shape[1])])
-        return np.asarray(np.linalg.qr(weighted)[0])
+        # The unit block keeps the Gram matrix above 1, so Cholesky is safe and much quicker than QR.
+        lower = np.linalg.cholesky(weighted.T @ weighted)
+        return np.asarray(weighted @ np.linalg.inv(lower).T)
 
     def whiten(self, rows: FloatArray) -> FloatArray:
         """Divide rows by σ and take out what common errors can explain (at the cost of their prior)."""
         scaled = rows / (self.sigma if rows.ndim == 1 else self.sigma[:, None])
-        if self._basis is None:
+        if self.common_basis is None:
             return scaled
-        padding = np.zeros((self._basis.shape[1], *scaled.shape[1:]))
+        padding = np.zeros((self.common_basis.shape[1], *scaled.shape[1:]))
         padded = np.concatenate([scaled, padding])
-        return np.asarray(padded - self._basis @ (self._basis.T @ padded))
+        return np.asarray(padded - self.common_basis @ (self.common_basis.T @ padded))
+
+    def common_amplitudes(self, rows: FloatArray) -> FloatArray:
+        """Return the amplitudes (in standard deviations) of the common errors that fit rows best."""
+        assert self.modes is not None
+        modes = self.modes / self.sigma[:, None]
+        gram = modes.T @ modes + np.eye(modes.shape[1])
+        return np.asarray(np.linalg.solve(gram, modes.T @ (rows / self.sigma)))
 
     def rows(self, x: FloatArray) -> FloatArray:
         """Return the curve as stacked real rows."""
@@ -385,7 +400,10 @@ class Problem:
         derived = self.derived(name)
         if derived is None:
             return np.array(
-                [c.slope(float(xi)) * (c.name == name) for c, xi in zip(self.coordinates, x, strict=True)]
+                [
+                    c.slope(float(xi)) * (c.name == name)
+                    for c, xi in zip(self.coordinates, x, strict=True)
+                ]
             )
         out = np.zeros(len(self.coordinates))
         for i, c in enumerate(self.coordinates):

@@ -16,8 +16,8 @@ from powercal.fitting.problem import Problem
 from powercal.fitting.weights import equal_noise, residual_noise
 
 FloatArray = NDArray[np.float64]
-_ROUNDS = 60
-_STILL = 1e-10
+_ROUNDS = 100
+_STILL = 1e-8
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,12 @@ def solve(problem: Problem, start: FloatArray, common: CommonErrors) -> Solution
     σ that are given stay; σ that are not are estimated per trace from the residuals and iterated
     together with the errors of inputs and reference until the parameters stand still.
     """
-    first = best_search(replace(problem, modes=common.modes(problem, start)), start)
+    first = best_search(problem, start)
     x = first.x
     estimated = not all(b.given_sigma for b in problem.blocks)
-    current, rounds = problem, 0
+    current, rounds = replace(problem, uncertain_inputs=tuple(common.inputs)), 0
     if estimated or common.any:
+        problem = current
         current, x, rounds = _iterate(problem, x, common, estimated)
     fitted = lmfit_solver.solve(current, x)
     candidate = search(current, lmfit_solver.point(current, fitted))
@@ -106,7 +107,7 @@ def _iterate(
         curvature = np.linalg.norm(current.jacobian(found.x), axis=0)
         moved = float(np.max(np.abs(found.x - x) * curvature, initial=0.0))
         x = found.x
-        if change < _STILL and moved < 1e-7:
+        if change < _STILL and moved < 1e-6:
             break
     return current, x, rounds
 

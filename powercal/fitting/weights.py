@@ -78,24 +78,18 @@ def _block_noise(
 def _explained(problem: Problem, x: FloatArray) -> tuple[FloatArray, FloatArray]:
     """What common errors explain of the residuals (data units), and every row's leverage."""
     rows = problem.data.size
-    columns = problem.row_derivatives(x) / problem.sigma[:, None]
-    count = 0 if problem.modes is None else problem.modes.shape[1]
-    if problem.modes is not None and count:
-        modes = problem.modes / problem.sigma[:, None]
-        top = np.concatenate([columns, modes], axis=1)
-        bottom = np.concatenate([np.zeros((count, columns.shape[1])), np.eye(count)], axis=1)
-        design = np.concatenate([top, bottom])
-    else:
-        design = columns
-    u, s, _ = np.linalg.svd(design, full_matrices=False)
-    kept = u[:, s > 1e-9 * s.max(initial=0.0)]
-    leverage = np.sum(kept[:rows] ** 2, axis=1)
+    columns = problem.whiten(problem.row_derivatives(x))
+    norms = np.linalg.norm(columns, axis=0)
+    values, vectors = np.linalg.eigh(
+        (columns / np.where(norms > 0, norms, 1)).T @ columns / np.where(norms > 0, norms, 1)
+    )
+    keep = values > 1e-12 * max(float(values.max(initial=0.0)), 1e-300)
+    basis = columns / np.where(norms > 0, norms, 1) @ (vectors[:, keep] / np.sqrt(values[keep]))
+    leverage = np.sum(basis[:rows] ** 2, axis=1)
     explained = np.zeros(rows)
-    if problem.modes is not None and count:
-        scaled = (problem.rows(x) - problem.data) / problem.sigma
-        modes = problem.modes / problem.sigma[:, None]
-        amplitude = np.linalg.solve(modes.T @ modes + np.eye(count), modes.T @ scaled)
-        explained = problem.modes @ amplitude
+    if problem.common_basis is not None and problem.modes is not None:
+        leverage = leverage + np.sum(problem.common_basis[:rows] ** 2, axis=1)
+        explained = problem.modes @ problem.common_amplitudes(problem.rows(x) - problem.data)
     return explained, leverage
 
 

@@ -26,7 +26,6 @@ from powercal.models.driven import (
 )
 from powercal.physics.bloch import dephased_rate
 from powercal.physics.constants import HBAR
-from powercal.physics.energy import absorbed_power as lab_frame_power
 from powercal.physics.floquet import harmonic_balance
 from powercal.schema import DeviceTraces
 
@@ -128,7 +127,9 @@ def _rwa_jacobian(
             detected["qubit_frequency"] + power * emission / p["qubit_frequency"]
         )
     else:
-        detected["frequency"] = per_log_s * -slopes["qubit_frequency"] + power * emission / frequency
+        detected["frequency"] = (
+            per_log_s * -slopes["qubit_frequency"] + power * emission / frequency
+        )
     for name, value in explicit.items():
         detected[name] = detected.get(name, 0.0) + power * value
     reflected = {name: -value for name, value in detected.items()}
@@ -236,10 +237,12 @@ def _derived(detection: str) -> tuple[Derived, ...]:
         name="saturation_power",
         unit="W",
         meaning="power at the device with s = 1 on resonance, Γ₁totΓ₂/drive_scale",
-        function=lambda **p: p["gamma_1"]
-        * (1 + 2 * p["n_th"])
-        * (p["gamma_1"] * (1 + 2 * p["n_th"]) / 2 + p["gamma_phi"])
-        / p["drive_scale"],
+        function=lambda **p: (
+            p["gamma_1"]
+            * (1 + 2 * p["n_th"])
+            * (p["gamma_1"] * (1 + 2 * p["n_th"]) / 2 + p["gamma_phi"])
+            / p["drive_scale"]
+        ),
         arguments=("gamma_1", "n_th", "gamma_phi", "drive_scale"),
         scale="log",
     )
@@ -266,7 +269,9 @@ def _build(name: str, summary: str, extra: Callable[[Model], Model], **chosen: s
             inputs=("incident_power", "frequency"),
             observables=OBSERVABLES,
             parameters=tuple(parameters),
-            curve=partial(_rwa_curve, energy=energy, detection=detection) if rwa else _floquet_curve,
+            curve=partial(_rwa_curve, energy=energy, detection=detection)
+            if rwa
+            else _floquet_curve,
             jacobian=partial(_rwa_jacobian, energy=energy, detection=detection) if rwa else None,
             guess=_guess,
             derived=_derived(detection),

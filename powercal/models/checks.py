@@ -43,7 +43,11 @@ def driven_checks(result: FitResult) -> tuple[Check, ...]:
     rabi = float(np.sqrt(values["drive_scale"] * power))
     checks = _common(result, gamma_1 * (1 + 2 * values.get("n_th", 0.0)), rabi)
     if result.options.get("energy") == "floquet":
-        lowest = float(result.curve["absorbed_power"].min()) if "absorbed_power" in result.curve else np.nan
+        lowest = (
+            float(result.curve["absorbed_power"].min())
+            if "absorbed_power" in result.curve
+            else np.nan
+        )
         checks.append(
             _check("second_law", -lowest, 0.0, "R_total < 0: outside the master equation")
         )
@@ -104,9 +108,7 @@ def _common(result: FitResult, gamma_1_tot: float, rabi: float) -> list[Check]:
 def _third_level(attrs: Any, rabi: float, gamma_1_tot: float, width: float) -> list[Check]:
     alpha = TWO_PI * float(attrs.get("anharmonicity", np.nan))
     return [
-        _check(
-            "leakage", float(leakage(rabi, alpha, 0.0)), SMALL, "Γ₁ is too high by 2 p₂/p₁"
-        ),
+        _check("leakage", float(leakage(rabi, alpha, 0.0)), SMALL, "Γ₁ is too high by 2 p₂/p₁"),
         _check(
             "stark_shift",
             abs(float(stark_shift(rabi, alpha))) / width,
@@ -150,7 +152,11 @@ def _linear_depth(result: FitResult, z: NDArray[Any]) -> tuple[float, float]:
         return float("nan"), float("nan")
     fitted = result.curve["reflection"].values
     background = fitted / (1 - z)
-    left = 1 - result.traces["reflection"].transpose(*result.curve["reflection"].dims).values / background
+    left = (
+        1
+        - result.traces["reflection"].transpose(*result.curve["reflection"].dims).values
+        / background
+    )
     weight = (np.abs(background) / result.curve["reflection_sigma"].values) ** 2
     norm = float(np.nansum(weight * np.abs(z) ** 2))
     scale = float(np.nansum(weight * np.real(np.conj(z) * left))) / norm

@@ -15,12 +15,19 @@ Array = NDArray[Any]
 TWO_PI = 2 * np.pi
 
 QUBIT_FREQUENCY = Parameter(
-    name="qubit_frequency", unit="Hz", meaning="transition frequency", example=5e9, min=1e3, max=2e12
+    name="qubit_frequency",
+    unit="Hz",
+    meaning="transition frequency",
+    example=5e9,
+    min=1e3,
+    max=2e12,
 )
 GAMMA_PHI = Parameter(
     name="gamma_phi", unit="s-1", meaning="pure dephasing rate, Γ₂ − Γ₁tot/2", example=2e5, min=0
 )
-N_TH = Parameter(name="n_th", unit="1", meaning="thermal occupation of the bath", example=0.05, min=0)
+N_TH = Parameter(
+    name="n_th", unit="1", meaning="thermal occupation of the bath", example=0.05, min=0
+)
 
 
 def rate(name: str, meaning: str, example: float) -> Parameter:

@@ -18,9 +18,7 @@ from powercal.schema import DeviceTraces
 Array = NDArray[Any]
 
 
-def _curve(
-    excited_population: Array, frequency: Array, *, gamma_1: Any, n_th: Any
-) -> Arrays:
+def _curve(excited_population: Array, frequency: Array, *, gamma_1: Any, n_th: Any) -> Arrays:
     """R = ħω_d Γ₁[(1+2n)p − n], physics sheet section 4."""
     quantum = HBAR * TWO_PI * frequency
     return (quantum * gamma_1 * ((1 + 2 * n_th) * excited_population - n_th),)

@@ -99,9 +99,7 @@ def _curve(incident_power: Array, frequency: Array, *, convention: str, **p: Any
     return reflection, incident_power * gain**2 * np.abs(bare) ** 2
 
 
-def _jacobian(
-    incident_power: Array, frequency: Array, *, convention: str, **p: Any
-) -> Derivatives:
+def _jacobian(incident_power: Array, frequency: Array, *, convention: str, **p: Any) -> Derivatives:
     z, slopes, _ = _device_reflection(incident_power, frequency, p)
     offset = frequency - p["qubit_frequency"]
     delay = np.exp(1j * TWO_PI * offset * p["delay"])
@@ -190,7 +188,9 @@ def _best_shape(
     real, imag = 1 - depth / below, depth * delta / below
     misfit = np.sum((real**2 + imag**2 - ratio[every]) ** 2, axis=-1)
     i, j, k = np.unravel_index(int(np.argmin(misfit)), misfit.shape)
-    return _physical(centre, float(width[i, 0, 0, 0]), float(depth[j, 0, 0]), float(knee[k, 0]), fixed)
+    return _physical(
+        centre, float(width[i, 0, 0, 0]), float(depth[j, 0, 0]), float(knee[k, 0]), fixed
+    )
 
 
 def _physical(
@@ -333,9 +333,7 @@ def _setup_factors(setup: str) -> tuple[Parameter, ...]:
             example=0.0,
             vary=measured,
         ),
-        Parameter(
-            name="delay", unit="s", meaning="delay of the cables", example=0.0, vary=raw
-        ),
+        Parameter(name="delay", unit="s", meaning="delay of the cables", example=0.0, vary=raw),
         Parameter(
             name="mismatch",
             unit="rad",

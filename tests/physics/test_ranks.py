@@ -174,3 +174,8 @@ def test_rank_is_exact_where_floating_point_is_not() -> None:
     rows = [{"x": 10**20, "y": 1}, {"x": 10**20, "y": 2}]
     assert parametrisation.integer_rank(rows) == 2
     assert parametrisation.integer_rank([{"x": 3, "y": 6}, {"x": 7, "y": 14}, {}]) == 1
+
+
+def test_a_coefficient_of_zero_is_no_coefficient() -> None:
+    assert parametrisation.integer_rank([{"x": 0, "y": 1}, {"x": 0}]) == 1
+    assert not parametrisation.determined([{"x": 0, "y": 1}], "x")
