@@ -8,28 +8,28 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from powercal.contracts import Derived, Loader, Model, Option, Parameter
     from powercal.errors import PowercalError
-    from powercal.fitting import fit, to_lmfit
+    from powercal.fitting import fit, fit_each, to_lmfit
     from powercal.hookspecs import hookimpl
     from powercal.line import LineCalibration, Tabulated, to_device_plane
     from powercal.loading import open_traces, traces
     from powercal.registry import get_loader, get_model
     from powercal.report import read_report, write_report
     from powercal.result import Check, Estimate, FitResult, Flag, Shift
-    from powercal.simulate import simulate
+    from powercal.simulation import simulate
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "powercal.contracts": ("Derived", "Loader", "Model", "Option", "Parameter"),
     "powercal.errors": ("PowercalError",),
-    "powercal.fitting": ("fit", "to_lmfit"),
+    "powercal.fitting": ("fit", "fit_each", "to_lmfit"),
     "powercal.hookspecs": ("hookimpl",),
     "powercal.line": ("LineCalibration", "Tabulated", "to_device_plane"),
     "powercal.loading": ("open_traces", "traces"),
     "powercal.registry": ("get_loader", "get_model"),
     "powercal.report": ("read_report", "write_report"),
     "powercal.result": ("Check", "Estimate", "FitResult", "Flag", "Shift"),
-    "powercal.simulate": ("simulate",),
+    "powercal.simulation": ("simulate",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -48,6 +48,7 @@ __all__ = [
     "Shift",
     "Tabulated",
     "fit",
+    "fit_each",
     "get_loader",
     "get_model",
     "hookimpl",

@@ -314,22 +314,25 @@ def relative_noise(axis: FloatArray, values: NDArray[Any]) -> float:
     return float(np.sqrt(np.mean(np.abs(bend) ** 2) / 6 / quadratures) / amplitude)
 
 
-def nominal(traces: DeviceTraces) -> xr.Dataset:
-    """Return the traces as they would be at the device if the line had its nominal values.
+def nominal(
+    traces: DeviceTraces, attenuation_db: float | None = None, gain_db: float | None = None
+) -> xr.Dataset:
+    """Return the traces as they would be at the device for these line values.
 
-    For starting values only: unknown parts count as 0 dB.
+    For starting values only. Left out, the line's own values count; unknown parts are 0 dB.
     """
     line = line_of(traces)
     if line is None:
         return traces
     data: xr.Dataset = traces
+    loss = _mean(line.attenuation_db) if attenuation_db is None else attenuation_db
+    gain = _mean(line.gain_db) if gain_db is None else gain_db
+    if traces.attrs.get("setup") == "referenced":
+        gain = -loss
     if "incident_power" in data:
-        data = data.assign(
-            incident_power=data["incident_power"] * 10 ** (-_mean(line.attenuation_db) / 10)
-        )
-    scale = 10 ** (-_mean(line.gain_db) / 10)
+        data = data.assign(incident_power=data["incident_power"] * 10 ** (-loss / 10))
     powers = [n for n in ("reflected_power", "transmitted_power", "absorbed_power") if n in data]
-    return data.assign({name: data[name] * scale for name in powers})
+    return data.assign({name: data[name] * 10 ** (-gain / 10) for name in powers})
 
 
 def _mean(level: Level) -> float:

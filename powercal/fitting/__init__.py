@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from powercal.fitting.fit import fit, to_lmfit
+from powercal.fitting.fit import batch_dimensions, fit, fit_each, to_lmfit
 
-__all__ = ["fit", "to_lmfit"]
+__all__ = ["batch_dimensions", "fit", "fit_each", "to_lmfit"]

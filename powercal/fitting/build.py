@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from math import inf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -435,8 +433,12 @@ def _origin(c: Coordinate) -> float:
     return c.scale if c.log else c.origin
 
 
-def options_from(traces: DeviceTraces, model: Model, options: Mapping[str, str]) -> dict[str, str]:
+def options_from(
+    traces: DeviceTraces, model: Model, options: Mapping[str, str], names: tuple[str, ...]
+) -> dict[str, str]:
     """Fill a model's options from the data's declarations; nothing is guessed.
+
+    An option called ``observable`` says whether complex data are among those fitted.
 
     Raises
     ------
@@ -448,6 +450,8 @@ def options_from(traces: DeviceTraces, model: Model, options: Mapping[str, str])
         if option.name in chosen:
             continue
         value = traces.attrs.get(option.name)
+        if option.name == "observable":
+            value = "complex" if any(np.iscomplexobj(traces[n]) for n in names) else "power"
         if value in option.choices:
             chosen[option.name] = str(value)
         elif option.default is not None:
@@ -462,11 +466,3 @@ def options_from(traces: DeviceTraces, model: Model, options: Mapping[str, str])
                 f"{', '.join(option.choices)} ({option.meaning})"
             )
     return chosen
-
-
-def json_request(request: Request) -> str:
-    """Return the request as one line of JSON."""
-    return json.dumps(request.plain(), ensure_ascii=False)
-
-
-BOUNDLESS = (-inf, inf)

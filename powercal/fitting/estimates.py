@@ -223,7 +223,8 @@ class _Judge:
                 interval95=ends[1.96],
             )
         profile = self.profiler.derived(d.name, unit, logarithmic)
-        return _verdict(base, determined, value, stderr, profile, (-inf, inf))
+        floor = 0.0 if logarithmic else -inf
+        return _verdict(base, determined, value, stderr, profile, (floor, inf))
 
     def _single_argument(self, d: Derived, gradient: FloatArray, known: dict[str, Estimate]):  # type: ignore[no-untyped-def]
         """A quantity that rides on one parameter inherits its intervals through the function."""
@@ -314,8 +315,9 @@ def _verdict(
 
 def _allowed(profile: Profile, bounds: Interval) -> Interval:
     low, high = profile.low[68], profile.high[68]
+    nought = low.value == 0.0 and bounds[0] >= 0.0
     return (
-        low.value if low.closed or low.value == bounds[0] else -inf,
+        low.value if low.closed or low.value == bounds[0] or nought else -inf,
         high.value if high.closed or high.value == bounds[1] else inf,
     )
 

@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powercal import __version__
-from powercal.contracts import Model
-from powercal.errors import FitError
+from powercal.contracts import Model, Parameter
+from powercal.errors import FitError, PowercalError
 from powercal.fitting.build import (
     Request,
     choose_observables,
     make_grid,
     make_problem,
+    Table,
     make_table,
     options_from,
 )
@@ -32,7 +33,7 @@ from powercal.fitting.conclude import (
     verdicts_for,
 )
 from powercal.fitting.estimates import Judged, judge
-from powercal.fitting.identifiability import determined_products
+from powercal.fitting.identifiability import determined_products, flat_names
 from powercal.fitting.problem import Problem
 from powercal.fitting.solve import Solution, best_search, search, solve
 from powercal.line import line_of, nominal
@@ -117,7 +118,7 @@ def fit(
     chosen = get_model(model) if isinstance(model, str) else model
     line_of(traces)
     traces, names = choose_observables(traces, chosen, request.observables)
-    settings = options_from(traces, chosen, options)
+    settings = options_from(traces, chosen, options, names)
     if settings.get("convention") == "find":
         return _either_convention(traces, chosen, names, request, settings)
     return _fit_one(traces, chosen.configure(**settings), names, request, ())
@@ -165,24 +166,44 @@ def _prepare(
     traces: DeviceTraces, model: Model, names: tuple[str, ...], request: Request
 ) -> tuple[Problem, dict[str, float], CommonErrors]:
     table = make_table(traces, model, names, request)
-    guessed = {
-        k: float(np.asarray(v).ravel()[0])
-        for k, v in model.guess(DeviceTraces(nominal(traces)), table.fixed).items()
-    }
-    line_start = {p.name: p.mean for p in table.priors if p.name in ("attenuation_db", "gain_db")}
-    start = {**_gain_start(traces, table.gain), **guessed, **line_start, **request.start}
-    problem = make_problem(traces, model, names, request, start)
-    if not problem.coordinates:
-        raise FitError("every parameter is fixed; free at least one")
+    known = {p.name: p.mean for p in table.priors} | dict(table.fixed)
+    unknown_loss = table.attenuation and "attenuation_db" not in known
+    losses = np.arange(0.0, 125.0, 5.0) if unknown_loss else [known.get("attenuation_db", 0.0)]
+    tried = []
+    for loss in losses:
+        start = _start_values(traces, model, table, float(loss), known) | request.start
+        problem = make_problem(traces, model, names, request, start)
+        if not problem.coordinates:
+            raise FitError("every parameter is fixed; free at least one")
+        rows = problem.residual(problem.start_from(start))
+        tried.append((float(rows @ rows), problem, start))
+    # Without any idea of the attenuation the data often fit as well with ever more of it: the
+    # least that fits lies inside the valley, the rest runs off to vanishing rates.
+    least = min(misfit for misfit, _, _ in tried)
+    _, problem, start = next(t for t in tried if t[0] <= 3 * least)
     return problem, start, find_common_errors(traces, problem, make_grid(traces, model, names))
 
 
-def _gain_start(traces: DeviceTraces, gain: bool) -> dict[str, float]:
-    if not gain or "reflected_power" not in traces:
-        return {"gain_db": 0.0, "attenuation_db": 0.0}
+def _start_values(
+    traces: DeviceTraces, model: Model, table: Table, loss: float, known: Mapping[str, float]
+) -> dict[str, float]:
+    line = {"attenuation_db": loss} if table.attenuation else {}
+    if table.gain:
+        line["gain_db"] = known.get("gain_db", _level_db(traces) + loss)
+    seen = DeviceTraces(nominal(traces, loss if table.attenuation else None, line.get("gain_db")))
+    guessed = {
+        k: float(np.asarray(v).ravel()[0]) for k, v in model.guess(seen, table.fixed).items()
+    }
+    own = {k: v for k, v in known.items() if k in guessed}
+    return {**line, **guessed, **own}
+
+
+def _level_db(traces: DeviceTraces) -> float:
+    """Far from resonance all power comes back: reflected over incident is gain over loss."""
+    if "reflected_power" not in traces:
+        return 0.0
     ratio = (traces["reflected_power"] / traces["incident_power"]).values
-    level = float(np.nanpercentile(ratio, 90))
-    return {"gain_db": 10 * np.log10(max(level, 1e-30)), "attenuation_db": 0.0}
+    return float(10 * np.log10(max(float(np.nanpercentile(ratio, 90)), 1e-30)))
 
 
 def _fit_one(
@@ -194,29 +215,32 @@ def _fit_one(
 ) -> FitResult:
     problem, start, common = _prepare(traces, model, names, request)
     solution = solve(problem, problem.start_from(start), common)
-    table = make_table(traces, model, names, request)
-    freedom = _freedom(solution)
-    judged = judge(
+    rows = make_table(traces, model, names, request).rows
+    judged = _judged(solution, rows, request)
+    for _ in range(3):
+        if judged.better is None:
+            break
+        # A profile fell into a deeper minimum: weights and all start again from there.
+        solution = solve(problem, problem.start_from(_as_values(solution.problem, judged)), common)
+        judged = _judged(solution, rows, request)
+    result = _assemble(traces, model, names, request, solution, judged, flags)
+    return _doubt(result, traces, model, names, request, solution, judged)
+
+
+def _judged(solution: Solution, rows: tuple[Parameter, ...], request: Request) -> Judged:
+    return judge(
         solution.problem,
         solution.x,
         solution.chi2,
-        table.rows,
-        freedom,
+        rows,
+        _freedom(solution),
         request.intervals == "profile",
     )
-    if judged.better is not None:  # a profile fell into a deeper minimum: start again from there
-        found = search(solution.problem, judged.better)
-        solution = dataclasses.replace(solution, x=found.x, chi2=found.chi2)
-        judged = judge(
-            solution.problem,
-            solution.x,
-            solution.chi2,
-            table.rows,
-            freedom,
-            request.intervals == "profile",
-        )
-    result = _assemble(traces, model, names, request, solution, judged, freedom, flags)
-    return _doubt(result, traces, model, names, request, solution, judged)
+
+
+def _as_values(problem: Problem, judged: Judged) -> dict[str, float]:
+    assert judged.better is not None
+    return problem.values(judged.better)
 
 
 def _freedom(solution: Solution) -> int:
@@ -237,10 +261,9 @@ def _assemble(
     request: Request,
     solution: Solution,
     judged: Judged,
-    freedom: int,
     flags: tuple[Flag, ...],
 ) -> FitResult:
-    problem, x = solution.problem, solution.x
+    problem, x, freedom = solution.problem, solution.x, _freedom(solution)
     kept = [i for i, c in enumerate(problem.coordinates) if _determined(judged, c.name)]
     slopes = problem.slopes(x)
     covariance = judged.found.covariance * np.outer(slopes, slopes)
@@ -310,11 +333,9 @@ def _doubt(
     """Add combinations, remedies, checks, systematics, flags and verdicts."""
     problem, x = solution.problem, solution.x
     undetermined = result.undetermined
-    flat = bool(judged.found.null.shape[1])
-    products = determined_products(problem, x) if flat else ()
     result = dataclasses.replace(
         result,
-        combinations=_combinations(result, problem, undetermined, products),
+        combinations=_combinations(result, solution, judged),
         remedies=remedies_for(problem, x, judged.found, traces) if undetermined else (),
     )
     checks = model.checks(result) if model.checks is not None else ()
@@ -332,15 +353,25 @@ def _doubt(
     return dataclasses.replace(result, verdicts=verdicts_for(result, solution, checks))
 
 
-def _combinations(
-    result: FitResult, problem: Any, undetermined: tuple[str, ...], products: tuple[str, ...]
-) -> tuple[str, ...]:
-    named = [
-        e.name
-        for e in result.derived
-        if e.status == "ok" and set(problem.derived(e.name).arguments) & set(undetermined)
-    ]
-    return (*named, *products)
+def _combinations(result: FitResult, solution: Solution, judged: Judged) -> tuple[str, ...]:
+    """Name what is determined among flat parameters: the model's words first, else products."""
+    problem, x = solution.problem, solution.x
+    flat = set(flat_names(problem, judged.found))
+    if not flat:
+        return ()
+    named, rows = [], np.zeros((0, len(problem.coordinates)))
+    for e in result.derived:
+        derived = problem.derived(e.name)
+        if e.status != "ok" or derived is None or not set(derived.arguments) & flat:
+            continue
+        row = problem.gradient(e.name, x) / judged.found.scale
+        row = row * np.array([c.name in flat for c in problem.coordinates])
+        more = np.vstack([rows, row / (np.linalg.norm(row) or 1.0)])
+        if np.linalg.svd(more, compute_uv=False).min() > 1e-6:  # a new direction, not a synonym
+            named, rows = [*named, e.name], more
+    if len(named) < len(flat) - judged.found.null.shape[1]:
+        return (*named, *determined_products(problem, x))
+    return tuple(named)
 
 
 def to_lmfit(result: FitResult) -> Any:
@@ -382,3 +413,39 @@ def rebuild(result: FitResult) -> tuple[Problem, FloatArray]:
         problem, modes = common.relinearise(problem, first, x)
         problem = dataclasses.replace(problem, modes=modes)
     return problem, x
+
+
+def batch_dimensions(traces: DeviceTraces, model: str | Model) -> tuple[str, ...]:
+    """Return the dimensions of the data that the model does not consume."""
+    chosen = get_model(model) if isinstance(model, str) else model
+    consumed = {d for n in chosen.inputs if n in traces.variables for d in traces[n].dims}
+    held = [n for n in chosen.observables if n in traces]
+    return tuple(dict.fromkeys(str(d) for n in held for d in traces[n].dims if d not in consumed))
+
+
+def fit_each(
+    traces: DeviceTraces, model: str | Model, **wishes: Any
+) -> list[tuple[str, FitResult | PowercalError]]:
+    """Fit every index of the dimensions that a model does not consume.
+
+    Parameters
+    ----------
+    traces, model, wishes
+        As for :func:`fit`.
+
+    Returns
+    -------
+    list of (label, FitResult or PowercalError)
+        One per index, in order; a fit that could not be started is kept with its reason.
+    """
+    dims = batch_dimensions(traces, model)
+    out: list[tuple[str, FitResult | PowercalError]] = []
+    for index in np.ndindex(*(traces.sizes[d] for d in dims)):
+        chosen = dict(zip(dims, (int(i) for i in index), strict=True))
+        label = ",".join(f"{d}={i}" for d, i in chosen.items())
+        one = DeviceTraces(traces.isel(chosen).assign_attrs(selection=label))
+        try:
+            out.append((label, fit(one, model, **wishes)))
+        except PowercalError as reason:
+            out.append((label, reason))
+    return out

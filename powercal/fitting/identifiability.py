@@ -92,16 +92,20 @@ def determined_products(problem: Problem, x: FloatArray) -> tuple[str, ...]:
     names = flat_names(problem, found)
     if not names:
         return ()
-    for logarithmic in (True, False):
-        rows = _reduced_rows(problem, x, names, logarithmic)
+    rows = {p.name: p.unit for p in problem.model.parameters}
+    units = {rows.get(c.parameter, "dB") for c in problem.coordinates if c.name in names}
+    # Sums mean something only among quantities of one unit.
+    for logarithmic in (True, False) if len(units) == 1 else (True,):
+        found_rows = _reduced_rows(problem, x, names, logarithmic)
         second = _reduced_rows(problem, _along_valley(problem, x), names, logarithmic)
-        if rows is None or second is None or rows.shape != second.shape:
+        if found_rows is None or second is None or found_rows.shape != second.shape:
             continue
-        ratios = [[_small(v) for v in row] for row in rows]
-        if np.allclose(rows, second, atol=1e-3) and all(v is not None for r in ratios for v in r):
-            return tuple(
-                _spell(names, [v for v in r if v is not None], logarithmic) for r in ratios
-            )
+        same = np.all(np.abs(found_rows - second) < 1e-3, axis=1)
+        ratios = [[_small(v) for v in row] for row in found_rows[same]]
+        # A row of one term would say that the parameter itself is determined: a chance rounding.
+        whole = [r for r in ratios if None not in r and sum(v != 0 for v in r) > 1]
+        if whole:
+            return tuple(_spell(names, [v or Fraction(0) for v in r], logarithmic) for r in whole)
     return ()
 
 

@@ -14,6 +14,8 @@ from powercal.fitting.problem import Problem
 
 FloatArray = NDArray[np.float64]
 LEVELS = {68: 1.0, 95: 3.841458820694124}
+FAR = 9.0  # in logarithms: what may differ by a factor 8000 is called unbounded
+FAR_DB = 60.0
 _STIFF = 1e5  # a derived quantity is held by a row this stiff: its Δχ² is 1e-10 of a unit
 
 
@@ -44,6 +46,7 @@ class Profiler:
     def __init__(self, problem: Problem, x: FloatArray, chi2: float) -> None:
         self.problem, self.x, self.chi2 = problem, x, chi2
         self.better: FloatArray | None = None
+        self.visited: list[tuple[float, FloatArray]] = [(0.0, x)]
 
     def coordinate(self, index: int, step: float) -> Profile:
         """Profile a free coordinate; ``step`` (solver units) is a first guess of its error."""
@@ -56,9 +59,9 @@ class Profiler:
             return self._value(self._minimum(moved, held))
 
         bounds = (float(self.problem.lower[index]), float(self.problem.upper[index]))
-        low, high = (
-            self._side(at, float(self.x[index]), sign * step, bounds) for sign in (-1.0, 1.0)
-        )
+        reach = FAR if c.log else FAR_DB / c.scale if c.name.endswith("_db") else inf
+        origin = (float(self.x[index]), 0.0, self.x)
+        low, high = (self._side(at, origin, sign * step, bounds, reach) for sign in (-1.0, 1.0))
         si = {
             k: {n: End(_si(c.to_si, e.value), e.closed) for n, e in side.items()}
             for k, side in (("low", low), ("high", high))
@@ -81,7 +84,11 @@ class Profiler:
 
             return self._constrained(gap, slope, start, step)
 
-        low, high = (self._side(at, float(to(value)), s * step, (-inf, inf)) for s in (-1.0, 1.0))
+        reach = FAR if logarithmic else inf
+        low, high = (
+            self._side(at, self._farthest(name, to, sign), sign * step, (-inf, inf), reach)
+            for sign in (-1.0, 1.0)
+        )
         sides = [
             {
                 n: End(
@@ -96,28 +103,48 @@ class Profiler:
         ]
         return Profile(sides[0], sides[1], self.better)
 
+    def _farthest(
+        self, name: str, to: Callable[[float], float], sign: float
+    ) -> tuple[float, float, FloatArray]:
+        """Return the point already seen inside Δχ² ≤ 1 where a derived quantity is most extreme.
+
+        Valleys are long and bent: a walk that starts at their far end does not get stuck midway.
+        """
+        best = (float(to(self.problem.quantity(name, self.x))), 0.0, self.x)
+        for rise, x in self.visited:
+            value = self.problem.quantity(name, x)
+            if rise <= LEVELS[68] and np.isfinite(value) and (value > 0 or to is float):
+                here = float(to(value))
+                if sign * here > sign * best[0]:
+                    best = (here, rise, x)
+        return best
+
     # ---- one side ----
 
     def _side(
         self,
         at: Callable[[float, FloatArray], tuple[float, FloatArray]],
-        origin: float,
+        first: tuple[float, float, FloatArray],
         step: float,
         bounds: tuple[float, float],
+        most: float,
     ) -> dict[int, End]:
         """Walk outward with doubling steps until χ² has risen by the larger level or a bound is met."""
         bound = bounds[0] if step < 0 else bounds[1]
-        known = [(origin, 0.0, self.x)]
-        reach = step
+        known, origin, reach = [first], first[0], step
         for _ in range(60):
             target = origin + reach
             stopped = (target <= bound) if step < 0 else (target >= bound)
             target = bound if stopped else target
             rise, x = at(target, known[-1][2])
             known.append((target, rise, x))
+            self.visited.append((rise, x))
             if stopped or rise > LEVELS[95]:
                 break
             reach *= self._growth(rise, known)
+            if abs(reach) > most and rise < LEVELS[68]:
+                known.append((-inf if step < 0 else inf, rise, x))
+                break
         return {level: self._crossing(at, known, rise) for level, rise in LEVELS.items()}
 
     @staticmethod
@@ -190,4 +217,7 @@ class Profiler:
 
 
 def _si(to_si: Callable[[float], float], x: float) -> float:
-    return to_si(x) if np.isfinite(x) else x
+    if np.isfinite(x):
+        return to_si(x)
+    # A log coordinate that runs away downward runs towards zero.
+    return 0.0 if x < 0 and to_si(-500.0) > 0 else x

@@ -10,7 +10,18 @@ from typing import Any
 from powercal.errors import LoaderError
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
-MAX_BYTES = 4 * 2**30
+MAX_BYTES = 2 * 2**30
+# h5py reports damage inside a file with any of these, so all of them mean "cannot read".
+_DAMAGE = (
+    OSError,
+    RuntimeError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
+)
 
 
 def is_hdf5(path: Path) -> bool:
@@ -30,8 +41,7 @@ def open_hdf5(path: Path) -> Iterator[Any]:
     try:
         with h5py.File(path, "r", locking=False) as file:
             yield file
-    except (OSError, RuntimeError, KeyError, IndexError, ValueError, TypeError) as error:
-        # h5py reports damage inside a file with any of these, so all of them mean "cannot read".
+    except _DAMAGE as error:
         raise LoaderError(
             f"{path.name} cannot be read as HDF5 ({type(error).__name__}: {error}); "
             f"it may be damaged or incomplete: copy it again from where it was measured"
@@ -65,6 +75,14 @@ def member(group: Any, name: str) -> Any:
             return None
     _refuse_outside(group, name, here)
     return here
+
+
+def dataset(group: Any, name: str) -> Any:
+    """Return the array at ``name``, or None where there is none."""
+    import h5py
+
+    found = member(group, name)
+    return found if isinstance(found, h5py.Dataset) else None
 
 
 def _refuse_outside(group: Any, name: str, found: Any) -> None:

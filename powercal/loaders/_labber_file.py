@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powercal.errors import LoaderError
-from powercal.loaders._guard import member, text
+from powercal.loaders._guard import dataset, member, text
 
-MAX_POINTS = 2**28
+MAX_POINTS = 2**24
 Array = NDArray[Any]
 
 
@@ -138,20 +138,20 @@ def read_log(file: Any, name: str, group: Any) -> Log:
 
 
 def _either(group: Any, file: Any, name: str) -> Any:
-    found = member(group, name)
-    return member(file, name) if found is None else found
+    found = dataset(group, name)
+    return dataset(file, name) if found is None else found
 
 
-def _table(dataset: Any) -> list[Mapping[str, Any]]:
-    if dataset is None or dataset.dtype.names is None:
+def _table(array: Any) -> list[Mapping[str, Any]]:
+    if array is None or array.dtype.names is None:
         return []
-    names = dataset.dtype.names
-    return [dict(zip(names, row, strict=True)) for row in np.ravel(dataset[()]).tolist()]
+    names = array.dtype.names
+    return [dict(zip(names, row, strict=True)) for row in np.ravel(array[()]).tolist()]
 
 
-def _read_channels(dataset: Any) -> dict[str, Channel]:
+def _read_channels(array: Any) -> dict[str, Channel]:
     channels = {}
-    for row in _table(dataset):
+    for row in _table(array):
         name = text(row["name"])
         scaling = tuple(float(row.get(k, d)) for k, d in (("gain", 1), ("offset", 0), ("amp", 1)))
         channels[name] = Channel(
@@ -174,7 +174,7 @@ def _config(file: Any, channels: Mapping[str, Channel]) -> dict[tuple[str, str],
             continue
         value = holder.attrs.get(channel.quantity)
         if value is None:
-            scalar = member(holder, channel.quantity)
+            scalar = dataset(holder, channel.quantity)
             value = scalar[()] if scalar is not None and scalar.shape == () else None
         if isinstance(value, int | float | np.integer | np.floating):
             found[key] = float(value)
@@ -185,7 +185,7 @@ def _config(file: Any, channels: Mapping[str, Channel]) -> dict[tuple[str, str],
 
 
 def _raw_columns(name: str, data: Any, sizes: list[int], attrs: Any) -> dict[str, Array]:
-    table, names = member(data, "Data"), _table(member(data, "Channel names"))
+    table, names = dataset(data, "Data"), _table(dataset(data, "Channel names"))
     if table is None or table.ndim != 3 or table.shape[1] != len(names):
         raise LoaderError(
             f"{name} has no three-dimensional Data/Data with one column for each channel name; "
@@ -220,7 +220,7 @@ def _raw_columns(name: str, data: Any, sizes: list[int], attrs: Any) -> dict[str
 def _note_unfinished(log: Log, data: Any, attrs: Any, sizes: list[int]) -> None:
     if bool(attrs.get("Completed", True)):
         return
-    done, planned = int(member(data, "Data").shape[2]), math.prod(sizes[1:])
+    done, planned = int(dataset(data, "Data").shape[2]), math.prod(sizes[1:])
     log.notes.append(
         f"the measurement was not completed: {done} of {planned} planned entries are in the file, "
         f"the rest is NaN"
@@ -358,8 +358,8 @@ def _read_vectors(
         return {}
     found = {}
     for key, channel in channels.items():
-        array = member(group, f"Traces/{key}")
-        if array is not None and hasattr(array, "ndim"):
+        array = dataset(group, f"Traces/{key}")
+        if array is not None:
             found[key] = _read_vector(name, group, channel, array, sizes)
     return found
 
@@ -374,7 +374,7 @@ def _read_vector(name: str, group: Any, channel: Channel, array: Any, sizes: lis
     if entries > planned:
         raise LoaderError(f"{where} has {entries} entries, but {planned} were planned")
     raw = array[()].astype(np.float64).transpose(2, 1, 0)
-    lengths = member(group, f"Traces/{channel.name}_N")
+    lengths = dataset(group, f"Traces/{channel.name}_N")
     for entry, length in enumerate([] if lengths is None else np.ravel(lengths[()])[:entries]):
         raw[entry, :, int(length) :] = np.nan
     values = raw[:, 0] + 1j * raw[:, 1] if parts == 2 else raw[:, 0]
@@ -388,7 +388,7 @@ def _read_vector(name: str, group: Any, channel: Channel, array: Any, sizes: lis
 
 def _vector_axis(where: str, group: Any, channel: Channel, x: Any, points: int) -> Array:
     if x is None:
-        table = member(group, f"Traces/{channel.name}_t0dt")
+        table = dataset(group, f"Traces/{channel.name}_t0dt")
         if table is None:
             raise LoaderError(f"{where} has no x axis (_t0dt); this layout is not supported")
         rows = np.atleast_2d(table[()].astype(np.float64))

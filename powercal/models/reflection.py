@@ -44,6 +44,12 @@ SETUP = Option(
     choices=("raw", "referenced", "device"),
     meaning="whether the set-up's delay and mismatch were removed by a reference trace",
 )
+OBSERVABLE = Option(
+    name="observable",
+    choices=("complex", "power"),
+    default="complex",
+    meaning="complex reflection, or its power alone (which knows no phase)",
+)
 
 
 def _device_reflection(
@@ -278,7 +284,7 @@ def _fixed(parameter: Parameter, value: float) -> Parameter:
     return dataclasses.replace(parameter, example=value, vary=False)
 
 
-def _parameters(setup: str) -> tuple[Parameter, ...]:
+def _parameters(setup: str, observable: str) -> tuple[Parameter, ...]:
     """The table; what a set-up cannot do to the data is fixed."""
     weight = Parameter(
         name="manifold_weight",
@@ -309,11 +315,11 @@ def _parameters(setup: str) -> tuple[Parameter, ...]:
         _fixed(N_TH, 0.0),
         weight,
         loss,
-        *_setup_factors(setup),
+        *_setup_factors(setup, observable == "complex"),
     )
 
 
-def _setup_factors(setup: str) -> tuple[Parameter, ...]:
+def _setup_factors(setup: str, phase: bool) -> tuple[Parameter, ...]:
     measured, raw = setup != "device", setup == "raw"
     return (
         Parameter(
@@ -331,9 +337,15 @@ def _setup_factors(setup: str) -> tuple[Parameter, ...]:
             unit="rad",
             meaning="phase of the reflection far from resonance, at the transition frequency",
             example=0.0,
-            vary=measured,
+            vary=measured and phase,
         ),
-        Parameter(name="delay", unit="s", meaning="delay of the cables", example=0.0, vary=raw),
+        Parameter(
+            name="delay",
+            unit="s",
+            meaning="delay of the cables",
+            example=0.0,
+            vary=raw and phase,
+        ),
         Parameter(
             name="mismatch",
             unit="rad",
@@ -347,14 +359,14 @@ def _setup_factors(setup: str) -> tuple[Parameter, ...]:
     )
 
 
-def _build(convention: str = "+i", setup: str = "raw") -> Model:
+def _build(convention: str = "+i", setup: str = "raw", observable: str = "complex") -> Model:
     sign = "+i" if convention == "find" else convention
     return Model(
         name="reflection",
         summary="reflection at the end of a line (physics sheet section 5, supplement C5)",
         inputs=("incident_power", "frequency"),
         observables=("reflection", "reflected_power"),
-        parameters=_parameters(setup),
+        parameters=_parameters(setup, observable),
         curve=partial(_curve, convention=sign),
         jacobian=partial(_jacobian, convention=sign),
         guess=_guess,
@@ -366,4 +378,4 @@ def _build(convention: str = "+i", setup: str = "raw") -> Model:
 @hookimpl
 def powercal_models() -> tuple[Model, ...]:
     """Offer the reflection model."""
-    return (dataclasses.replace(_build(), options=(CONVENTION, SETUP), factory=_build),)
+    return (dataclasses.replace(_build(), options=(CONVENTION, SETUP, OBSERVABLE), factory=_build),)

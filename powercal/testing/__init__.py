@@ -1,0 +1,29 @@
+"""The conformance kit: what a plugin author runs to know that a model or a loader keeps its contract.
+
+Subclass in a test module, and pytest runs one test for each clause of the contract::
+
+    from powercal.testing import LoaderContract, ModelContract
+
+    class TestMyModel(ModelContract):
+        model = MY_MODEL
+
+    class TestMyLoader(LoaderContract):
+        loader = MY_LOADER
+        samples = {"tests/sweep.abc": {"sizes": {"power": 3}}}
+
+Without pytest, ``check_model(MY_MODEL)`` and ``check_loader(MY_LOADER, path)`` raise a
+``ContractError`` that names the first fault.
+"""
+
+from powercal.testing.contracts import LoaderContract, ModelContract, check_loader, check_model
+from powercal.testing.results import check_result
+from powercal.testing.simulated import make_traces
+
+__all__ = [
+    "LoaderContract",
+    "ModelContract",
+    "check_loader",
+    "check_model",
+    "check_result",
+    "make_traces",
+]
