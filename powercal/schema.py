@@ -1,4 +1,4 @@
-"""The words of powercal: names, units, dimensions, planes and detections of traces, and their check."""
+"""The words of powercal: names, units, dimensions, planes, detections of traces; their check."""
 
 from __future__ import annotations
 
@@ -218,8 +218,8 @@ def _check_range(
     low, high = limits[0] * (1 - 1e-9), limits[1] * (1 + 1e-9)
     if values.min() < low or values.max() > high:
         raise TraceSchemaError(
-            f"{name} runs from {values.min():.6g} to {values.max():.6g} {WORDS[name].unit}, outside "
-            f"{text}; the likely mistake is the unit ({mistake}): check units={{{name!r}: …}}"
+            f"{name} runs from {values.min():.6g} to {values.max():.6g} {WORDS[name].unit}, "
+            f"outside {text}; the likely mistake is the unit ({mistake}): check units={{{name!r}: …}}"
         )
 
 

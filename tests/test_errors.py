@@ -8,7 +8,6 @@ import pytest
 
 from powercal import errors
 
-
 OWN = {
     name: item
     for name, item in inspect.getmembers(errors, inspect.isclass)

@@ -228,7 +228,7 @@ def test_strict_mode_makes_a_broken_plugin_an_error(
 ) -> None:
     install("lab-a", "import not_there_at_all")
     monkeypatch.setenv(registry.STRICT, "1")
-    with pytest.raises(PluginError, match="plugin 'lab-a' .* is broken") as caught:
+    with pytest.raises(PluginError, match=r"plugin 'lab-a' .* is broken") as caught:
         registry.loaders()
     assert caught.value.plugin == "lab-a"
 
@@ -290,7 +290,7 @@ def test_a_doubled_built_in_keeps_the_plain_name(install: Install) -> None:
 
 @pytest.mark.parametrize("ask", [registry.get_model, registry.get_loader])
 def test_an_unknown_name_lists_what_is_on_offer(ask: Callable[[str], Any]) -> None:
-    with pytest.raises(UnknownNameError, match="there is no (model|loader) 'nothing' "):
+    with pytest.raises(UnknownNameError, match=r"there is no (model|loader) 'nothing' "):
         ask("nothing")
 
 

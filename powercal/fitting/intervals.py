@@ -84,11 +84,14 @@ class Profiler:
 
             return self._constrained(gap, slope, start, step)
 
-        reach = FAR if logarithmic else inf
-        low, high = (
-            self._side(at, self._farthest(name, to, sign), sign * step, (-inf, inf), reach)
-            for sign in (-1.0, 1.0)
-        )
+        centre = float(to(value))
+
+        def walk(sign: float) -> dict[int, End]:
+            first = self._farthest(name, to, sign)
+            reach = max(FAR - abs(first[0] - centre), 0.0) if logarithmic else inf
+            return self._side(at, first, sign * step, (-inf, inf), reach)
+
+        low, high = walk(-1.0), walk(1.0)
         sides = [
             {
                 n: End(
@@ -136,7 +139,7 @@ class Profiler:
             target = origin + reach
             stopped = (target <= bound) if step < 0 else (target >= bound)
             target = bound if stopped else target
-            rise, x = at(target, known[-1][2])
+            rise, x = at(target, self._ahead(known, target))
             known.append((target, rise, x))
             self.visited.append((rise, x))
             if stopped or rise > LEVELS[95]:
@@ -146,6 +149,16 @@ class Profiler:
                 known.append((-inf if step < 0 else inf, rise, x))
                 break
         return {level: self._crossing(at, known, rise) for level, rise in LEVELS.items()}
+
+    def _ahead(self, known: list[tuple[float, float, FloatArray]], target: float) -> FloatArray:
+        """Extrapolate the last two minima: a long valley is followed, not found again each time."""
+        last = known[-1]
+        if len(known) < 2 or known[-1][0] == known[-2][0]:
+            return last[2]
+        before = known[-2]
+        share = (target - last[0]) / (last[0] - before[0])
+        ahead = last[2] + share * (last[2] - before[2])
+        return np.clip(ahead, self.problem.lower, self.problem.upper)
 
     @staticmethod
     def _growth(rise: float, known: list[tuple[float, float, FloatArray]]) -> float:

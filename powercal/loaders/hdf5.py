@@ -14,6 +14,7 @@ import numpy as np
 from powercal.contracts import Loader
 from powercal.errors import LoaderError, TraceSchemaError
 from powercal.hookspecs import hookimpl
+from powercal.loaders._guard import dataset as array_at
 from powercal.loaders._guard import is_hdf5, member, open_hdf5, text
 from powercal.schema import WORDS, InstrumentTraces
 
@@ -303,7 +304,10 @@ def _load(path: Path) -> InstrumentTraces:
             del traces.attrs[MARK]
             return InstrumentTraces(traces)
         for name in file:
-            member(file, name)  # refuses what leads out of the file before xarray follows it
+            # Refuse what leads out of the file, or has no named axes, before xarray follows it.
+            array = array_at(file, name)
+            if array is not None and not _is_bare_dimension(array):
+                _dimensions(name, array)
     return InstrumentTraces(join_complex(_open_netcdf(path)))
 
 

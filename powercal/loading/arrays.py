@@ -11,7 +11,13 @@ from numpy.typing import ArrayLike
 from powercal.errors import TraceSchemaError, unknown_name
 from powercal.schema import WORDS, InstrumentTraces, check_traces, word_of
 
-_AXES = {"incident_power": "power", "frequency": "frequency", "time": "time"}
+_AXES = {
+    "incident_power": "power",
+    "frequency": "frequency",
+    "frequency_offset": "frequency_offset",
+    "time": "time",
+    "temperature": "temperature",
+}
 
 
 def traces(
@@ -25,8 +31,8 @@ def traces(
 ) -> InstrumentTraces:
     """Build traces from arrays.
 
-    The axes are ``incident_power``, ``frequency`` and ``time``, in this order: an observable of
-    shape (n_power, n_frequency) runs over both. Where every axis has the length N of
+    The axes are ``incident_power``, ``frequency``, ``frequency_offset``, ``time`` and
+    ``temperature``, in this order: an observable of shape (n_power, n_frequency) runs over both. Where every axis has the length N of
     one-dimensional observables, they are taken point by point along ``trace``.
 
     Parameters

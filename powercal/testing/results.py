@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from powercal.contracts import Derived, Model
 from powercal.errors import ContractError
 from powercal.result import Estimate, FitResult
+from powercal.testing.differences import difference_weights, stencil
 
 # Both sides differentiate to ten digits; a reader sees two. Quadrature is off by the correlations.
 TOLERANCE = 1e-4
@@ -79,15 +80,14 @@ def _check_covariance(result: FitResult, model: Model) -> None:
 def _check_value(d: Derived, estimate: Estimate, result: FitResult, model: Model) -> None:
     expected = float(d.function(**_arguments(d, result.values)))
     if not np.isclose(estimate.value or 0.0, expected, rtol=TOLERANCE):
-        raise _fault(
-            model, f"{d.name} is {estimate.value}, but the parameters give {expected:.6g}"
-        )
+        raise _fault(model, f"{d.name} is {estimate.value}, but the parameters give {expected:.6g}")
 
 
 def _check_error(d: Derived, estimate: Estimate, result: FitResult, model: Model) -> None:
     gradient = _gradient(d, result, model)
-    found, expected = float(estimate.stderr or 0.0), sqrt(
-        max(float(gradient @ result.covariance @ gradient), 0.0)
+    found, expected = (
+        float(estimate.stderr or 0.0),
+        sqrt(max(float(gradient @ result.covariance @ gradient), 0.0)),
     )
     if np.isclose(found, expected, rtol=TOLERANCE, atol=1e-9 * abs(estimate.value or 0.0)):
         return
@@ -129,20 +129,3 @@ def _slope(
 
     weights = difference_weights(offsets)
     return float(sum(w * float(at(o)) for w, o in zip(weights, offsets, strict=True)) / step)
-
-
-def stencil(value: float, step: float, low: float, high: float) -> NDArray[np.float64] | None:
-    """Return seven offsets (in steps) that stay inside the bounds; None if there is no room."""
-    for first in (-3, 0, -6):
-        offsets = np.arange(first, first + 7.0)
-        if value + offsets[0] * step >= low and value + offsets[-1] * step <= high:
-            return offsets
-    return None
-
-
-def difference_weights(offsets: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the weights of the first derivative at zero, exact for polynomials through all points."""
-    powers = np.vander(offsets, increasing=True).T
-    target = np.zeros(offsets.size)
-    target[1] = 1.0
-    return np.asarray(np.linalg.solve(powers, target))

@@ -174,4 +174,6 @@ def _response(model: Model, rest: Mapping[str, Any], power: float) -> Array:
     with np.errstate(all="ignore"):
         curve = curve_of(model, inputs, examples(model))
     powers = [WORDS[n].kind == "power" for n in model.observables]
-    return np.array([c.ravel()[0] / (power if p else 1.0) for c, p in zip(curve, powers, strict=True)])
+    return np.array(
+        [c.ravel()[0] / (power if p else 1.0) for c, p in zip(curve, powers, strict=True)]
+    )

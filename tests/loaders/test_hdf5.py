@@ -178,19 +178,22 @@ def test_a_file_that_only_begins_like_hdf5_is_not_claimed(tmp_path: Path) -> Non
         pc.open_traces(tmp_path / "x.h5")
 
 
-def test_arrays_without_dimension_scales_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mark", ["powercal_traces", "other"])
+def test_arrays_without_dimension_scales_are_refused(mark: str, tmp_path: Path) -> None:
     with h5py.File(tmp_path / "x.h5", "w") as file:
-        file.attrs["powercal_traces"] = 1
+        file.attrs[mark] = 1
         file["received"] = [1.0]
     with pytest.raises(LoaderError, match="dataset 'received' has axes without dimension scales"):
         pc.open_traces(tmp_path / "x.h5")
 
 
 def test_netcdf_that_xarray_cannot_read_is_refused(tmp_path: Path) -> None:
-    with h5py.File(tmp_path / "x.h5", "w") as file:
-        file["received"] = [1.0]
-    with pytest.raises(LoaderError, match=r"x\.h5 cannot be read as netCDF-4 \(ValueError"):
-        pc.open_traces(tmp_path / "x.h5")
+    plain = xr.Dataset({"received": ("time", [1.0])}, attrs={"plane": "instrument"})
+    plain.to_netcdf(tmp_path / "x.nc", engine="h5netcdf")
+    with h5py.File(tmp_path / "x.nc", "r+") as file:
+        file["received"].attrs["scale_factor"] = "much"
+    with pytest.raises(LoaderError, match=r"x\.nc cannot be read as netCDF-4 \(.*Error: "):
+        pc.open_traces(tmp_path / "x.nc")
 
 
 def test_links_out_of_the_file_are_refused(tmp_path: Path) -> None:

@@ -208,8 +208,8 @@ def two_tones() -> LabberFile:
 
 def test_two_swept_frequencies_are_listed_and_refused(tmp_path: Path) -> None:
     assert refused(two_tones(), tmp_path) == (
-        "log.hdf5 has 2 candidates for frequency: 'Drive - Frequency', 'LO - Frequency'; say which, "
-        "for example mapping={'frequency': 'Drive - Frequency'} (command line: --map "
+        "log.hdf5 has 2 candidates for frequency: 'Drive - Frequency', 'LO - Frequency'; say "
+        "which, for example mapping={'frequency': 'Drive - Frequency'} (command line: --map "
         "'frequency=Drive - Frequency')"
     )
 
@@ -346,7 +346,8 @@ def test_an_interrupted_log_is_padded_and_counted(tmp_path: Path) -> None:
     traces = load(replace(SWEEP, entries=2), tmp_path)
     assert np.isnan(traces["received"].values).all(axis=1).tolist() == [False, False, True]
     assert flags(traces) == (
-        "the measurement was not completed: 2 of 3 planned entries are in the file, the rest is NaN",
+        "the measurement was not completed: 2 of 3 planned entries are in the file, the rest "
+        "is NaN",
     )
 
 
