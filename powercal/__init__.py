@@ -1,4 +1,4 @@
-"""powercal: how fast a qubit loses energy, into what, and how hot its bath is, judged from power."""
+"""How fast a qubit loses energy, into what, and how hot its bath is, judged from power."""
 
 from __future__ import annotations
 

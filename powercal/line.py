@@ -263,7 +263,7 @@ def _interpolated(trace: xr.Dataset, name: str, frequency: FloatArray) -> NDArra
     values = np.asarray(trace[name].values)
     _check_inside("the reference", axis, frequency)
     if not np.iscomplexobj(values):
-        return np.interp(frequency, axis, values)
+        return np.asarray(np.interp(frequency, axis, values))
     turn = phase_slope(axis, values)
     flat = values * np.exp(-1j * turn * (axis - axis[0]))
     smooth = np.interp(frequency, axis, flat.real) + 1j * np.interp(frequency, axis, flat.imag)

@@ -219,7 +219,8 @@ def _check_range(
     if values.min() < low or values.max() > high:
         raise TraceSchemaError(
             f"{name} runs from {values.min():.6g} to {values.max():.6g} {WORDS[name].unit}, "
-            f"outside {text}; the likely mistake is the unit ({mistake}): check units={{{name!r}: …}}"
+            f"outside {text}; the likely mistake is the unit ({mistake}): check "
+            f"units={{{name!r}: …}}"
         )
 
 

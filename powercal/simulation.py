@@ -131,7 +131,9 @@ def _arguments(model: Model, values: Mapping[str, float]) -> dict[str, float]:
     neutral |= {"delay": 0.0, "mismatch": 0.0}
     missing = [n for n in missing if n not in neutral]
     if missing:
-        raise TraceSchemaError(f"no value for {', '.join(missing)} of model {model.name!r}; give it")
+        raise TraceSchemaError(
+            f"no value for {', '.join(missing)} of model {model.name!r}; give it"
+        )
     return {p.name: values.get(p.name, neutral.get(p.name, p.example)) for p in model.parameters}
 
 
@@ -199,9 +201,7 @@ def _dataset(
     if "detection" in model.chosen:
         attrs["detection"] = model.chosen["detection"]
     coords = {
-        n: (f.dims, f.values, {"units": WORDS[n].unit})
-        for n, f in fields.items()
-        if n not in data
+        n: (f.dims, f.values, {"units": WORDS[n].unit}) for n, f in fields.items() if n not in data
     }
     traces = check_traces(xarray.Dataset(dict(data), coords, attrs))
-    return InstrumentTraces(traces.assign_attrs({k: v for k, v in attributes.items()}))
+    return InstrumentTraces(traces.assign_attrs(dict(attributes)))

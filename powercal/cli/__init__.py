@@ -20,7 +20,7 @@ __all__ = ["main"]
 )
 @click.version_option(powercal.__version__, prog_name="powercal", message="%(prog)s %(version)s")
 def main() -> None:
-    """Find how fast a qubit loses energy, into what, and how hot its bath is.
+    r"""Find how fast a qubit loses energy, into what, and how hot its bath is.
 
     \b
     First steps:

@@ -25,7 +25,6 @@ from powercal.errors import PowercalError, ReportError
 
 if TYPE_CHECKING:
     from powercal.result import FitResult
-    from powercal.schema import DeviceTraces
 
 OBSERVABLES = {"complex": "reflection", "power": "reflected_power"}
 
@@ -118,7 +117,7 @@ def _wish_options() -> Callable[[Command], Command]:
 @click.option("-o", "--output", metavar="REPORT.h5", help="Write a report.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on stdout.")
 @click.pass_context
-def fit(ctx: click.Context, source: str, model: str, **given: Any) -> None:
+def fit(ctx: click.Context, /, source: str, model: str, **given: Any) -> None:
     """Fit a model to the traces in SOURCE and say what they determine.
 
     Values take an optional unit of the right kind (6.5449GHz, 10us, -30dBm); without one they are
@@ -189,10 +188,10 @@ def _finish_several(ctx: click.Context, items: Items, output: Path | None, as_js
     for label, item in items:
         if isinstance(item, PowercalError):
             continue
-        if not as_json:
-            click.echo(f"===== {label} =====")
-            click.echo(str(item))
-            click.echo()
+        if as_json:
+            _tell_flags(item, f"{label}: ")
+        else:
+            click.echo(f"===== {label} =====\n{item}\n")
         named = output and output.with_name(f"{output.stem}.{label}{output.suffix}")
         _write(item, named, as_json)
     for label, error in failed:
@@ -214,9 +213,14 @@ def _print(result: FitResult, as_json: bool) -> None:
     from powercal.text import to_json
 
     click.echo(dump(to_json(result)) if as_json else str(result))
-    if as_json:  # a person who pipes the numbers on shall see the caveats all the same
-        for flag in result.flags:
-            tell(f"{flag.name}: {flag.sentence}")
+    if as_json:
+        _tell_flags(result)
+
+
+def _tell_flags(result: FitResult, label: str = "") -> None:
+    """Say the flags on stderr: who pipes the numbers on shall see the caveats all the same."""
+    for flag in result.flags:
+        tell(f"{label}{flag.name}: {flag.sentence}")
 
 
 def dump(data: Mapping[str, Any]) -> str:

@@ -13,21 +13,28 @@ import click
 from powercal.errors import PluginError, PowercalError, ReportError
 
 SOME_FAILED = 1
-BAD_INPUT = 3
-BAD_PLUGIN = 4
-BAD_FILE = 5
 
 
-class Failure(click.ClickException):
-    """An error that a person can mend, on its way out with its exit code."""
+class BadInput(click.ClickException):
+    """Data, names or wishes that do not fit; base of all that leaves with a sentence."""
 
-    def __init__(self, message: str, code: int) -> None:
-        super().__init__(message)
-        self.exit_code = code
+    exit_code = 3
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the sentence to stderr."""
         tell(self.message)
+
+
+class BadPlugin(BadInput):
+    """A plugin is broken."""
+
+    exit_code = 4
+
+
+class BadFile(BadInput):
+    """A file cannot be read or written."""
+
+    exit_code = 5
 
 
 class House(click.Group):
@@ -52,18 +59,18 @@ class House(click.Group):
         try:
             return super().invoke(ctx)
         except PowercalError as error:
-            raise Failure(str(error), exit_code(error)) from error
+            raise way_out(error)(str(error)) from error
         except OSError as error:
             if error.errno == errno.EPIPE:  # the reader went away, as head does; click knows
                 raise
-            raise Failure(_file_sentence(error), BAD_FILE) from error
+            raise BadFile(_file_sentence(error)) from error
 
 
-def exit_code(error: PowercalError) -> int:
-    """Return the exit code that belongs to a class of errors."""
+def way_out(error: PowercalError) -> type[BadInput]:
+    """Return the exit, with its code, that belongs to a class of errors."""
     if isinstance(error, PluginError):
-        return BAD_PLUGIN
-    return BAD_FILE if isinstance(error, ReportError) else BAD_INPUT
+        return BadPlugin
+    return BadFile if isinstance(error, ReportError) else BadInput
 
 
 def tell(sentence: str) -> None:

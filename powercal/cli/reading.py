@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -158,6 +157,8 @@ def _opened(path: str, given: Mapping[str, Any]) -> InstrumentTraces:
 
 def _with_plane(path: str, wanted: str | None, asked: Mapping[str, Any], plane: str) -> Any:
     """Read a file before the check of traces, which refuses those without a plane."""
+    import hashlib
+
     from powercal.loading.files import ask_loader, check_options, choose_loader, existing_file
     from powercal.schema import with_flag
 

@@ -59,7 +59,7 @@ def simulate(model: str, output: str, seed: int, **given: Any) -> None:
     A range is LOW..HIGH:COUNT or a single value, with units; powers are spaced evenly in dB, all
     else evenly. Powers are at the device unless the line (--attenuation-db, --gain-db) is given.
     """
-    options = model_options(given, model, complete=True)
+    options: dict[str, Any] = dict(model_options(given, model, complete=True))
     values = in_units(given["values"], model, "--set", quantity)
     noise = of_words(given["noise"], "--noise")
     inputs = _inputs(given)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from itertools import islice, product
+from math import pi
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -86,8 +87,15 @@ def quantity(text: str, unit: str) -> float:
     spelled = text[number.end() :].strip() if number else ""
     if number is None or not spelled or spelled == unit:
         return parse_quantity(number[0] if number else text, "number")
-    if unit not in UNITS:
-        raise UnitError(f"{text!r} has a unit, but the SI number in {unit} is wanted; leave it out")
+    if unit not in UNITS or UNITS[unit].kind == "number":
+        wanted = "a plain number" if unit in UNITS else f"the number in {unit}"
+        raise UnitError(f"{text!r} has a unit, but {wanted} is wanted; leave the unit out")
+    if unit == "s-1" and spelled in ("Hz", "kHz", "MHz", "GHz"):  # never 2π too little unsaid
+        angular = 2 * pi * parse_quantity(text, "frequency")
+        raise UnitError(
+            f"{text!r} is a frequency, but a rate in s-1 is wanted; if it is the rate over 2π, "
+            f"write {angular:.6g}"
+        )
     return parse_quantity(text, UNITS[unit].kind)
 
 
@@ -192,7 +200,8 @@ def units_of(model: str) -> dict[str, str]:
     """Return the unit of every parameter and derived quantity, under whatever options."""
     units = dict(_NUISANCES)
     for variant in variants(model).values():
-        units |= {row.name: row.unit for row in (*variant.derived, *variant.parameters)}
+        units |= {derived.name: derived.unit for derived in variant.derived}
+        units |= {row.name: row.unit for row in variant.parameters}
     return units
 
 

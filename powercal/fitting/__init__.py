@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from powercal.fitting.fit import batch_dimensions, fit, fit_each, to_lmfit
+from powercal.fitting.again import to_lmfit
+from powercal.fitting.one_fit import batch_dimensions, fit, fit_each
 
 __all__ = ["batch_dimensions", "fit", "fit_each", "to_lmfit"]

@@ -1,4 +1,4 @@
-"""Errors that are not those of single data points: of the inputs, and of a shared reference trace."""
+"""Errors that many points share, or that sit on an axis: of inputs and of a reference trace."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powercal.errors import FitError
-from powercal.fitting.build import Grid
+from powercal.fitting.grid import Grid
 from powercal.fitting.problem import Problem
 from powercal.schema import DeviceTraces
 
@@ -90,7 +90,7 @@ class CommonErrors:
         inputs, shift, offset = dict(original.inputs), np.zeros(problem.data.size), 0
         for name, (element, sigma) in self.inputs.items():
             mine = amplitude[offset : offset + sigma.size]
-            # Signs: rows − data = −modes·amplitude at the optimum, so the input moved by +σ·amplitude.
+            # At the optimum rows − data = −modes·amplitude: the input moved by +σ·amplitude.
             inputs[name] = original.inputs[name] + (sigma * mine)[element]
             offset += sigma.size
         moved = replace(problem, inputs=inputs)

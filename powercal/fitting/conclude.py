@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from powercal.contracts import Model
 from powercal.errors import ContractError
-from powercal.fitting.build import Grid, Request, make_problem
+from powercal.fitting.build import Request, make_problem
+from powercal.fitting.grid import Grid
 from powercal.fitting.identifiability import Identifiability, analyse, lifting_sets
 from powercal.fitting.intervals import Profiler
-from powercal.fitting.problem import Block, Problem
+from powercal.fitting.pieces import Block
+from powercal.fitting.problem import Problem
 from powercal.fitting.solve import Solution, equal_weights_shift, search, shifts_between
 from powercal.fitting.weights import neighbour_noise
 from powercal.result import Check, FitResult, Flag, Shift
@@ -101,7 +103,7 @@ def assumptions_freed(
     request: Request,
     solution: Solution,
 ) -> tuple[Shift, ...]:
-    """Free what is held at the edge of its range (Γφ = 0, w = 1, …) and say where Γ₁ may then lie."""
+    """Say where Γ₁ may lie once all that is held at the edge of its range (Γφ = 0, …) is free."""
     rows = {p.name: p for p in model.parameters if not p.vary and p.example in (p.min, p.max)}
     held = [n for n in rows if n in solution.problem.fixed]
     target = next((e for e in (*result.parameters, *result.derived) if e.name == "gamma_1"), None)
@@ -154,11 +156,10 @@ def remedies_for(
         if not d.name.startswith("T1"):
             continue
         row = problem.gradient(d.name, x)
-        left = analyse(
-            np.vstack([problem.jacobian(x), row / (np.abs(problem.quantity(d.name, x)) or 1)])
-        )
-        if left.null.shape[1] < need:
-            out.append(f"--prior {d.name}=VALUE±STD (in s){_remaining(left.null.shape[1])}")
+        size = abs(problem.quantity(d.name, x)) or 1.0
+        remaining = analyse(np.vstack([problem.jacobian(x), row / size])).null.shape[1]
+        if remaining < need:
+            out.append(f"--prior {d.name}=VALUE±STD (in s){_remaining(remaining)}")
     return tuple(out)
 
 
@@ -252,10 +253,10 @@ def _excess(block: Block) -> list[Flag]:
     return [
         Flag(
             name="left_over",
-            sentence=f"{block.name}: in {count} traces the residuals scatter more than neighbouring "
-            f"points do (reduced χ² against point-to-point noise up to {worst:.3g}, trace {where}): "
-            f"the model or the set-up leaves structure behind; the errors include it as if it were "
-            f"noise",
+            sentence=f"{block.name}: in {count} traces the residuals scatter more than "
+            f"neighbouring points do (reduced χ² against point-to-point noise up to {worst:.3g}, "
+            f"trace {where}); model or set-up leave structure behind, and the errors count it as if it were noise "
+            f"(a set-up that drifts between traces: --per NAME=DIMENSION)",
         )
     ]
 

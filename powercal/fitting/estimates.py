@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from math import inf, isfinite, sqrt
 
 import numpy as np
@@ -11,11 +12,15 @@ from numpy.typing import NDArray
 from powercal.contracts import Derived, Parameter
 from powercal.fitting.identifiability import Identifiability, analyse
 from powercal.fitting.intervals import Profile, Profiler
-from powercal.fitting.problem import Coordinate, Problem
+from powercal.fitting.pieces import Coordinate
+from powercal.fitting.problem import Problem
 from powercal.result import Estimate, Interval
 
 FloatArray = NDArray[np.float64]
-BOUNDS_NOT_DATA = "set by bounds, not by data"
+BY_BOUNDS = "set by bounds, not by data"
+BY_PRIOR = "rests on a prior: the data alone do not determine it"
+NO_NOISE_KNOWN = "no more data than parameters: nothing tells the noise"
+NO_RANGES = "lies in a flat direction; ranges were not asked for"
 
 
 @dataclass(frozen=True)
@@ -48,23 +53,25 @@ def judge(
         Degrees of freedom; without any there are no errors.
     profiles : bool
         Profile χ² for intervals (else: covariance).
+
+    Returns
+    -------
+    Judged
+        Estimates in the order of the table.
     """
-    found = analyse(problem.jacobian(x))
-    judge_one = _Judge(problem, x, chi2, found, freedom, profiles)
+    judging = _Judge(problem, x, chi2, freedom, profiles)
     table = {r.name: r for r in rows}
-    parameters = [judge_one.free(i, table[c.parameter]) for i, c in enumerate(problem.coordinates)]
-    free = {c.name for c in problem.coordinates} | {c.parameter for c in problem.coordinates}
-    for row in rows:
-        if row.name not in free:
-            parameters.append(_held(row, problem.fixed[row.name]))
+    parameters = [judging.free(i, table[c.parameter]) for i, c in enumerate(problem.coordinates)]
+    free = {c.parameter for c in problem.coordinates}
+    parameters += [_held(r, problem.fixed[r.name]) for r in rows if r.name not in free]
     order = {r.name: i for i, r in enumerate(rows)}
     parameters.sort(key=lambda e: order[e.name.split("[")[0]])
     derived = [
-        judge_one.derived(d, parameters)
+        judging.derived(d, {e.name: e for e in parameters})
         for d in problem.model.derived
         if not any(a in problem.members for a in d.arguments)
     ]
-    return Judged(tuple(parameters), tuple(derived), found, judge_one.profiler.better)
+    return Judged(tuple(parameters), tuple(derived), judging.found, judging.profiler.better)
 
 
 def _held(row: Parameter, value: float) -> Estimate:
@@ -79,47 +86,45 @@ def _held(row: Parameter, value: float) -> Estimate:
 
 
 class _Judge:
+    """One minimum and all that is asked of it."""
+
     def __init__(
-        self,
-        problem: Problem,
-        x: FloatArray,
-        chi2: float,
-        found: Identifiability,
-        freedom: int,
-        profiles: bool,
+        self, problem: Problem, x: FloatArray, chi2: float, freedom: int, profiles: bool
     ) -> None:
-        self.problem, self.x, self.found = problem, x, found
+        self.problem, self.x = problem, x
+        jacobian = problem.jacobian(x)
+        self.found = analyse(jacobian)
+        data_rows = jacobian.shape[0] - len(problem.priors)
+        self.from_data = analyse(jacobian[:data_rows]) if problem.priors else self.found
         self.freedom, self.profiles = freedom, profiles
         self.profiler = Profiler(problem, x, chi2)
-        self.without_priors = _data_only(problem, x) if problem.priors else found
+
+    def _blank(self, name: str, unit: str, meaning: str) -> Estimate:
+        priors = (p for p in self.problem.priors if p.name == name)
+        prior = next(((p.mean, p.std) for p in priors), None)
+        return Estimate(name=name, unit=unit, meaning=meaning, status="no_error", prior=prior)
 
     # ---- parameters ----
 
     def free(self, index: int, row: Parameter) -> Estimate:
-        c = self.problem.coordinates[index]
-        unit = np.eye(len(self.x))[index]
-        prior = next(((p.mean, p.std) for p in self.problem.priors if p.name == c.name), None)
-        base = {"name": c.name, "unit": row.unit, "meaning": row.meaning, "prior": prior}
+        """Estimate a free coordinate."""
+        c, xi = self.problem.coordinates[index], float(self.x[index])
+        blank, value = self._blank(c.name, row.unit, row.meaning), c.to_si(xi)
         if self.freedom <= 0:
-            return Estimate(
-                **base,
-                status="no_error",
-                value=c.to_si(float(self.x[index])),
-                reason="no more data than parameters: nothing tells the noise",
-            )
+            return replace(blank, value=value, reason=NO_NOISE_KNOWN)
+        unit = np.eye(len(self.x))[index]
         determined = self.found.determines(unit)
         error = self._error(unit) if determined else self._reach(c, index)
         if not self.profiles:
-            return self._gaussian(base, c, index, determined, error)
+            return self._from_covariance(blank, c, xi, determined, error)
         profile = self.profiler.coordinate(index, error)
-        value = c.to_si(float(self.x[index]))
-        stderr = error * c.slope(float(self.x[index]))
-        estimate = _verdict(base, determined, value, stderr, profile, (c.low, c.high))
+        stderr = error * c.slope(xi)
+        estimate = _verdict(blank, determined, value, stderr, profile, (c.low, c.high))
         return self._note_prior(estimate, unit)
 
     def _note_prior(self, estimate: Estimate, gradient: FloatArray) -> Estimate:
-        if estimate.status == "ok" and not self.without_priors.determines(gradient):
-            return _with(estimate, reason="rests on a prior: the data alone do not determine it")
+        if estimate.status == "ok" and not self.from_data.determines(gradient):
+            return replace(estimate, reason=BY_PRIOR)
         return estimate
 
     def _error(self, gradient: FloatArray) -> float:
@@ -129,119 +134,105 @@ class _Judge:
         """A first step along a flat direction: a tenth of a factor e, or of the value."""
         if c.log:
             return 0.1
-        size = max(abs(c.to_si(float(self.x[index]))), 1e-3 * self.problem._size(c))
+        size = max(abs(c.to_si(float(self.x[index]))), 1e-3 * self.problem.size_of(c))
         return 0.1 * size / c.scale
 
-    def _gaussian(
-        self, base: dict[str, object], c: Coordinate, index: int, determined: bool, error: float
+    def _from_covariance(
+        self, blank: Estimate, c: Coordinate, xi: float, determined: bool, error: float
     ) -> Estimate:
-        xi = float(self.x[index])
         if not determined:
-            return Estimate(
-                **base,
-                status="undetermined",
-                allowed=None,  # type: ignore[arg-type]
-                reason="lies in a flat direction; ranges were not asked for",
-            )
-        ends = {k: (c.to_si(xi - k * error), c.to_si(xi + k * error)) for k in (1.0, 1.96)}
-        low, high = ends[1.96]
-        status = "upper_limit" if low <= c.low else "at_bound" if high >= c.high else "ok"
-        return Estimate(
-            **base,
-            status=status,
-            value=c.to_si(xi),  # type: ignore[arg-type]
-            stderr=error * c.slope(xi) if status == "ok" else None,
-            interval68=ends[1.0],
-            interval95=ends[1.96],
-            reason="from the covariance",
+            return replace(blank, status="undetermined", reason=NO_RANGES)
+        one, two = ((c.to_si(xi - k * error), c.to_si(xi + k * error)) for k in (1.0, 1.96))
+        estimate = replace(
+            blank, value=c.to_si(xi), interval68=one, interval95=two, reason="from the covariance"
         )
+        if two[0] <= c.low:
+            return replace(estimate, status="upper_limit")
+        if two[1] >= c.high:
+            return replace(estimate, status="at_bound")
+        return replace(estimate, status="ok", stderr=error * c.slope(xi))
 
     # ---- derived quantities ----
 
-    def derived(self, d: Derived, parameters: list[Estimate]) -> Estimate:
-        problem, x = self.problem, self.x
-        base = {
-            "name": d.name,
-            "unit": d.unit,
-            "meaning": d.meaning,
-            "prior": next(((p.mean, p.std) for p in problem.priors if p.name == d.name), None),
-        }
-        known = {e.name: e for e in parameters}
-        value = problem.quantity(d.name, x)
-        gradient = problem.gradient(d.name, x)
+    def derived(self, d: Derived, known: dict[str, Estimate]) -> Estimate:
+        """Estimate a derived quantity through the covariance, or its own profile."""
+        blank = self._blank(d.name, d.unit, d.meaning)
+        value = self.problem.quantity(d.name, self.x)
+        gradient = self.problem.gradient(d.name, self.x)
         inside = [known[a] for a in d.arguments if a in known]
         if all(e.status == "fixed" for e in inside) or not gradient.any():
-            return Estimate(**base, status="fixed", value=value, reason="follows from assumptions")
+            return replace(blank, status="fixed", value=value, reason="follows from assumptions")
         if self.freedom <= 0:
-            return Estimate(
-                **base,
-                status="no_error",
-                value=value,
-                reason="no more data than parameters: nothing tells the noise",
-            )
-        follows = self._single_argument(d, gradient, known)
-        if follows is not None:
-            return follows(base, value)
+            return replace(blank, value=value, reason=NO_NOISE_KNOWN)
+        carrier = self._single_carrier(d, gradient, known)
+        if carrier is not None:
+            return self._carried(blank, d, value, gradient, carrier, known[carrier.name])
         if not np.isfinite(gradient).all() or not isfinite(value):
-            return Estimate(
-                **base,
-                status="no_error",
-                value=value if isfinite(value) else None,
-                reason="not differentiable at the best fit",
-            )
-        determined = self.found.determines(gradient)
-        estimate = self._derived_interval(d, base, value, gradient, determined)
+            kept = value if isfinite(value) else None
+            return replace(blank, value=kept, reason="not differentiable at the best fit")
+        estimate = self._derived_interval(d, blank, value, gradient)
         return self._note_prior(estimate, gradient)
 
     def _derived_interval(
-        self,
-        d: Derived,
-        base: dict[str, object],
-        value: float,
-        gradient: FloatArray,
-        determined: bool,
+        self, d: Derived, blank: Estimate, value: float, gradient: FloatArray
     ) -> Estimate:
-        stderr = self._error(gradient)
+        determined, stderr = self.found.determines(gradient), self._error(gradient)
         logarithmic = d.scale == "log" and value > 0
-        unit = stderr / value if logarithmic else stderr
-        if not determined:
-            unit = 0.1 if logarithmic else 0.1 * max(abs(value), 1e-3)
         if not self.profiles:
-            ends = {k: (value - k * stderr, value + k * stderr) for k in (1.0, 1.96)}
             if not determined:
-                return Estimate(
-                    **base,
-                    status="undetermined",  # type: ignore[arg-type]
-                    reason="lies in a flat direction; ranges were not asked for",
-                )
-            return Estimate(
-                **base,
-                status="ok",
-                value=value,
-                stderr=stderr,  # type: ignore[arg-type]
-                interval68=ends[1.0],
-                interval95=ends[1.96],
+                return replace(blank, status="undetermined", reason=NO_RANGES)
+            one, two = ((value - k * stderr, value + k * stderr) for k in (1.0, 1.96))
+            return replace(
+                blank, status="ok", value=value, stderr=stderr, interval68=one, interval95=two
             )
-        profile = self.profiler.derived(d.name, unit, logarithmic)
+        step = stderr / value if logarithmic else stderr
+        if not determined:
+            step = 0.1 if logarithmic else 0.1 * max(abs(value), 1e-3)
+        profile = self.profiler.derived(d.name, step, logarithmic)
         floor = 0.0 if logarithmic else -inf
-        return _verdict(base, determined, value, stderr, profile, (floor, inf))
+        return _verdict(blank, determined, value, stderr, profile, (floor, inf))
 
-    def _single_argument(self, d: Derived, gradient: FloatArray, known: dict[str, Estimate]):  # type: ignore[no-untyped-def]
-        """A quantity that rides on one parameter inherits its intervals through the function."""
-        problem, x = self.problem, self.x
+    def _single_carrier(
+        self, d: Derived, gradient: FloatArray, known: dict[str, Estimate]
+    ) -> Coordinate | None:
+        """Return the one coordinate a quantity rides on, where all others hardly move it."""
         weight = np.abs(gradient) / self.found.scale
         weight = np.where(np.isfinite(weight), weight, np.inf)
         leading = int(np.argmax(weight))
-        rest = np.delete(weight, leading)
-        c = problem.coordinates[leading]
-        if c.name not in known or c.name not in d.arguments or rest.sum() > 1e-3 * weight[leading]:
-            return None
-        carrier = known[c.name]
+        c = self.problem.coordinates[leading]
+        others = float(np.delete(weight, leading).sum())
+        rides = c.name in known and c.name in d.arguments
+        return c if rides and others <= 1e-3 * weight[leading] else None
+
+    def _carried(
+        self,
+        blank: Estimate,
+        d: Derived,
+        value: float,
+        gradient: FloatArray,
+        c: Coordinate,
+        carrier: Estimate,
+    ) -> Estimate:
+        """Map the carrier's intervals through the function: profiles do not mind a new scale."""
+        mapped = self._mapping(d, c)
+        ok = carrier.status == "ok" and bool(np.isfinite(gradient).all())
+        return replace(
+            blank,
+            status=carrier.status,
+            value=None if carrier.value is None or not isfinite(value) else value,
+            stderr=self._error(gradient) if ok else None,
+            interval68=mapped(carrier.interval68),
+            interval95=mapped(carrier.interval95),
+            allowed=mapped(carrier.allowed),
+            reason=carrier.reason,
+        )
+
+    def _mapping(self, d: Derived, c: Coordinate) -> Callable[[Interval | None], Interval | None]:
+        values = self.problem.values(self.x)
 
         def through(v: float) -> float:
-            values = problem.values(x) | {c.name: v}
             with np.errstate(all="ignore"):
-                return float(d.function(**{a: values[a] for a in d.arguments}))
+                return float(d.function(**{a: (values | {c.name: v})[a] for a in d.arguments}))
 
         def mapped(interval: Interval | None) -> Interval | None:
             if interval is None:
@@ -249,66 +240,32 @@ class _Judge:
             low, high = sorted(through(v) for v in interval)
             return low, high
 
-        def estimate(base: dict[str, object], value: float) -> Estimate:
-            ends = {n: mapped(getattr(carrier, n)) for n in ("interval68", "interval95", "allowed")}
-            ok = carrier.status == "ok"
-            stderr = self._error(gradient) if ok and np.isfinite(gradient).all() else None
-            kept = None if carrier.value is None or not isfinite(value) else value
-            return Estimate(
-                **base,
-                **ends,
-                status=carrier.status,
-                value=kept,  # type: ignore[arg-type]
-                stderr=stderr,
-                reason=carrier.reason,
-            )
-
-        return estimate
-
-
-def _data_only(problem: Problem, x: FloatArray) -> Identifiability:
-    return analyse(problem.jacobian(x)[: -len(problem.priors)])
-
-
-def _with(estimate: Estimate, **changes: object) -> Estimate:
-    import dataclasses
-
-    return dataclasses.replace(estimate, **changes)  # type: ignore[arg-type]
+        return mapped
 
 
 def _verdict(
-    base: dict[str, object],
+    blank: Estimate,
     determined: bool,
     value: float,
     stderr: float,
     profile: Profile,
     bounds: Interval,
 ) -> Estimate:
-    """Turn a profile into a status (design §5.8): ok only if the 95 % profile closes inside."""
+    """Turn a profile into a status: ok only if the 95 % profile closes inside the bounds."""
     low, high = profile.low[95], profile.high[95]
-    both = {"interval68": profile.interval(68), "interval95": profile.interval(95)}
+    full = replace(
+        blank, value=value, interval68=profile.interval(68), interval95=profile.interval(95)
+    )
     if determined and low.closed and high.closed:
-        return Estimate(**base, **both, status="ok", value=value, stderr=stderr)  # type: ignore[arg-type]
-    if determined and high.closed and isfinite(low.value) and low.value <= max(bounds[0], -inf) + 0:
-        return Estimate(
-            **base,
-            **both,
-            status="upper_limit",
-            value=value,  # type: ignore[arg-type]
-            reason="compatible with its lower bound",
-        )
+        return replace(full, status="ok", stderr=stderr)
+    if determined and high.closed and isfinite(low.value) and low.value <= bounds[0]:
+        return replace(full, status="upper_limit", reason="compatible with its lower bound")
     if determined and low.closed and isfinite(high.value) and isfinite(bounds[1]):
-        return Estimate(
-            **base,
-            **both,
-            status="at_bound",
-            value=value,  # type: ignore[arg-type]
-            reason="compatible with its upper bound",
-        )
-    return Estimate(
-        **base,
+        return replace(full, status="at_bound", reason="compatible with its upper bound")
+    return replace(
+        blank,
         status="undetermined",
-        allowed=_allowed(profile, bounds),  # type: ignore[arg-type]
+        allowed=_allowed(profile, bounds),
         reason=_why(profile, determined),
     )
 
@@ -326,5 +283,5 @@ def _why(profile: Profile, determined: bool) -> str:
     if determined:
         return "the data confine it on one side at best; the range is where χ² rises by at most 1"
     if profile.low[68].closed or profile.high[68].closed:
-        return BOUNDS_NOT_DATA
+        return BY_BOUNDS
     return "unbounded: nothing in the data confines it"

@@ -40,7 +40,7 @@ class Identifiability:
     covariance: FloatArray
 
     def determines(self, gradient: FloatArray) -> bool:
-        """Whether a quantity with this gradient (solver coordinates) is constant along the valley."""
+        """Whether a quantity with this gradient (solver coordinates) is constant in the valley."""
         scaled = gradient / self.scale
         size = float(np.linalg.norm(scaled))
         return size == 0.0 or float(np.linalg.norm(self.null.T @ scaled)) <= 1e-5 * size
@@ -160,8 +160,10 @@ def _along_valley(problem: Problem, x: FloatArray) -> FloatArray:
         if np.isfinite(s)
     )
     step = direction / np.max(np.abs(direction)) * reach
-    moved = np.clip(x + step, problem.lower, problem.upper)
-    return moved if not np.allclose(moved, x) else np.clip(x - step, problem.lower, problem.upper)
+    moved = np.asarray(np.clip(x + step, problem.lower, problem.upper))
+    if not np.allclose(moved, x):
+        return moved
+    return np.asarray(np.clip(x - step, problem.lower, problem.upper))
 
 
 def _small(value: float) -> Fraction | None:

@@ -132,7 +132,7 @@ class Profiler:
         bounds: tuple[float, float],
         most: float,
     ) -> dict[int, End]:
-        """Walk outward with doubling steps until χ² has risen by the larger level or a bound is met."""
+        """Walk outward with doubling steps until χ² has risen enough or a bound is met."""
         bound = bounds[0] if step < 0 else bounds[1]
         known, origin, reach = [first], first[0], step
         for _ in range(60):

@@ -47,7 +47,8 @@ def solve(problem: Problem, start: FloatArray) -> Any:
 
     def jacobian(parameters: Any, *_args: Any, **_kwargs: Any) -> FloatArray:
         # lmfit's residual is data − model.
-        return -problem.jacobian(np.array([parameters[n].value for n in spelled]))
+        x = np.array([parameters[n].value for n in spelled], dtype=float)
+        return np.asarray(-problem.jacobian(x))
 
     model = lmfit.Model(curve, independent_vars=["rows"], name=problem.model.name)
     parameters = lmfit.Parameters()

@@ -1,4 +1,4 @@
-"""One fit as numbers: data, model, free, fixed, prior and nuisance parameters turned into residuals."""
+"""One fit as numbers: data, model, free and fixed parameters, priors turned into residuals."""
 
 from __future__ import annotations
 
@@ -11,80 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from powercal.contracts import Derived, Model, Parameter
+from powercal.contracts import Derived, Model
+from powercal.fitting.pieces import Block, Coordinate, Prior
 
 FloatArray = NDArray[np.float64]
 DECIBEL = log(10) / 10
-
-
-@dataclass(frozen=True, slots=True)
-class Coordinate:
-    """One free number in the solver's dimensionless coordinate.
-
-    ``x = ln(value/scale)`` for log parameters, ``x = (value − origin)/scale`` for linear ones.
-    """
-
-    name: str
-    parameter: str
-    member: int | None
-    low: float
-    high: float
-    log: bool
-    origin: float
-    scale: float
-
-    def to_si(self, x: float) -> float:
-        """Return the value in SI units."""
-        value = self.scale * exp(min(x, 600.0)) if self.log else self.origin + self.scale * x
-        return min(max(value, self.low), self.high)
-
-    def from_si(self, value: float) -> float:
-        """Return the solver's coordinate of a value in SI units."""
-        if self.log:
-            return log(value / self.scale) if value > 0 else -inf
-        return (value - self.origin) / self.scale
-
-    def slope(self, x: float) -> float:
-        """Return d(value)/dx."""
-        return self.to_si(x) if self.log else self.scale
-
-
-@dataclass(frozen=True)
-class Block:
-    """The points of one observable, flattened; complex data count twice (real, imaginary)."""
-
-    name: str
-    index: int
-    points: NDArray[np.intp]
-    data: NDArray[Any]
-    sigma: FloatArray
-    trace: NDArray[np.intp]
-    given_sigma: bool
-
-    @property
-    def complex(self) -> bool:
-        """Whether the data are complex."""
-        return np.iscomplexobj(self.data)
-
-    @property
-    def size(self) -> int:
-        """Number of real numbers."""
-        return self.data.size * (2 if self.complex else 1)
-
-    def stack(self, values: NDArray[Any]) -> FloatArray:
-        """Lay complex values out as real parts, then imaginary parts."""
-        if self.complex:
-            return np.concatenate([values.real, values.imag])
-        return np.asarray(values.real, dtype=float)
-
-
-@dataclass(frozen=True)
-class Prior:
-    """Knowledge about a parameter or derived quantity from elsewhere: N(mean, std)."""
-
-    name: str
-    mean: float
-    std: float
 
 
 @dataclass(frozen=True)
@@ -215,7 +146,7 @@ class Problem:
 
     def derivatives(self, x: FloatArray) -> list[NDArray[Any]]:
         """Return per block the derivatives by the SI value of every coordinate, (points, p)."""
-        inputs, loss, gain = self._line_inputs(x)
+        inputs, _, gain = self._line_inputs(x)
         tables = self.model_derivatives(x)
         curves = self.model.curve(*inputs, **self._arguments(x))
         out = []
@@ -332,12 +263,12 @@ class Problem:
         if self.modes is None or self.modes.shape[1] == 0:
             return None
         weighted = np.concatenate([self.modes / self.sigma[:, None], np.eye(self.modes.shape[1])])
-        # The unit block keeps the Gram matrix above 1, so Cholesky is safe and much quicker than QR.
+        # The unit block keeps the Gram matrix above 1: Cholesky is safe, and quicker than QR.
         lower = np.linalg.cholesky(weighted.T @ weighted)
         return np.asarray(weighted @ np.linalg.inv(lower).T)
 
     def whiten(self, rows: FloatArray) -> FloatArray:
-        """Divide rows by σ and take out what common errors can explain (at the cost of their prior)."""
+        """Divide rows by σ and take out what common errors explain, at the cost of their prior."""
         scaled = rows / (self.sigma if rows.ndim == 1 else self.sigma[:, None])
         if self.common_basis is None:
             return scaled
@@ -346,7 +277,7 @@ class Problem:
         return np.asarray(padded - self.common_basis @ (self.common_basis.T @ padded))
 
     def common_amplitudes(self, rows: FloatArray) -> FloatArray:
-        """Return the amplitudes (in standard deviations) of the common errors that fit rows best."""
+        """Return the amplitudes (in standard deviations) of the common errors that fit best."""
         assert self.modes is not None
         modes = self.modes / self.sigma[:, None]
         gram = modes.T @ modes + np.eye(modes.shape[1])
@@ -414,7 +345,11 @@ class Problem:
     def _difference(self, name: str, x: FloatArray, i: int) -> float:
         """Central, or one-sided where a bound is in the way (both of fourth order)."""
         c, unit = self.coordinates[i], np.zeros_like(x)
-        h = 1e-3 if c.log else 1e-3 * max(abs(c.to_si(float(x[i]))), 1e-6 * self._size(c)) / c.scale
+        h = (
+            1e-3
+            if c.log
+            else 1e-3 * max(abs(c.to_si(float(x[i]))), 1e-6 * self.size_of(c)) / c.scale
+        )
         unit[i] = h
         if c.to_si(float(x[i]) - 2 * h) <= c.low:
             f = [self.quantity(name, x + k * unit) for k in range(5)]
@@ -425,7 +360,8 @@ class Problem:
         f = [self.quantity(name, x + k * unit) for k in (-2, -1, 1, 2)]
         return float((f[0] - 8 * f[1] + 8 * f[2] - f[3]) / (12 * h))
 
-    def _size(self, c: Coordinate) -> float:
+    def size_of(self, c: Coordinate) -> float:
+        """Return the size of a coordinate's legal value, for steps where it is itself zero."""
         rows = {p.name: p for p in self.model.parameters}
         return abs(rows[c.parameter].example) or 1.0 if c.parameter in rows else 1.0
 
@@ -443,12 +379,3 @@ def _stencil(shifted: Any, step: Any) -> list[NDArray[Any]]:
         (a - 8 * b + 8 * c - d) / (12 * step)
         for a, b, c, d in zip(low2, low1, high1, high2, strict=True)
     ]
-
-
-def nuisance(name: str) -> Parameter:
-    """Return the table row of a line nuisance."""
-    meaning = {
-        "attenuation_db": "loss from generator to device",
-        "gain_db": "gain from device to receiver",
-    }[name]
-    return Parameter(name=name, unit="dB", meaning=meaning, example=0.0, min=-300.0, max=300.0)

@@ -91,8 +91,9 @@ def solve(problem: Problem, start: FloatArray, common: CommonErrors) -> Solution
 def _iterate(
     problem: Problem, x: FloatArray, common: CommonErrors, estimated: bool
 ) -> tuple[Problem, FloatArray, int]:
-    current, rounds = problem, 0
-    for rounds in range(1, _ROUNDS + 1):
+    current, rounds, moving = problem, 0, True
+    while moving and rounds < _ROUNDS:
+        rounds += 1
         current, modes = common.relinearise(current, problem, x)
         current = replace(current, modes=modes)
         sigmas = tuple(b.sigma for b in current.blocks)
@@ -107,8 +108,7 @@ def _iterate(
         curvature = np.linalg.norm(current.jacobian(found.x), axis=0)
         moved = float(np.max(np.abs(found.x - x) * curvature, initial=0.0))
         x = found.x
-        if change < _STILL and moved < 1e-6:
-            break
+        moving = change >= _STILL or moved >= 1e-6
     return current, x, rounds
 
 

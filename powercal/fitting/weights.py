@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from powercal.fitting.problem import Block, Problem
+from powercal.fitting.pieces import Block
+from powercal.fitting.problem import Problem
 
 FloatArray = NDArray[np.float64]
 

@@ -4,87 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from powercal.errors import LoaderError
 from powercal.loaders._guard import dataset, member, text
+from powercal.loaders._labber_log import Array, Channel, Log, Step, Vector
 
 MAX_POINTS = 2**24
-Array = NDArray[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """One quantity of one instrument; ``scaled`` where Labber recalculates its values."""
-
-    name: str
-    instrument: str = ""
-    quantity: str = ""
-    unit: str = ""
-    scaling: tuple[float, float, float] = (1.0, 0.0, 1.0)
-
-    @property
-    def scaled(self) -> bool:
-        """Whether physical and instrument values differ."""
-        return self.scaling != (1.0, 0.0, 1.0)
-
-    def physical(self, values: Array) -> Array:
-        """Turn instrument values into physical ones."""
-        gain, offset, amplification = self.scaling
-        return np.asarray((values / amplification - offset) / gain)
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One row of the step list: an axis where ``size`` exceeds one, else a fixed value."""
-
-    channel: Channel
-    size: int
-    values: Array | None
-    dependent: bool
-    segments: int = 1
-
-    @property
-    def name(self) -> str:
-        """The channel's name."""
-        return self.channel.name
-
-    @property
-    def swept(self) -> bool:
-        """Whether it is an axis of the data."""
-        return self.size > 1
-
-
-@dataclass(frozen=True, slots=True)
-class Vector:
-    """A channel that gives a whole trace for each point of the steps."""
-
-    channel: Channel
-    values: Array
-    x: Array
-    x_unit: str
-
-
-@dataclass(slots=True)
-class Log:
-    """One measurement: columns have the dimensions of ``axes``, slowest first."""
-
-    file: str
-    channels: dict[str, Channel]
-    steps: tuple[Step, ...]
-    columns: dict[str, Array] = field(default_factory=dict)
-    vectors: dict[str, Vector] = field(default_factory=dict)
-    config: dict[tuple[str, str], float] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def axes(self) -> tuple[Step, ...]:
-        """The swept steps, slowest first."""
-        return tuple(step for step in reversed(self.steps) if step.swept)
 
 
 def read_log(file: Any, name: str, group: Any) -> Log:
@@ -107,18 +36,7 @@ def read_log(file: Any, name: str, group: Any) -> Log:
             f"is not supported: export it anew from the Log Browser"
         )
     attrs = dict(data.attrs)
-    planned = np.ravel(attrs.get("Step dimensions", file.attrs.get("Step dimensions", [])))
-    sizes = [int(size) for size in planned]
-    if len(sizes) != len(rows) or min(sizes) < 1:
-        raise LoaderError(
-            f"{name} lists {len(rows)} steps but {len(sizes)} step dimensions; this layout of a "
-            f"Labber log is not supported"
-        )
-    if math.prod(sizes) > MAX_POINTS:
-        raise LoaderError(
-            f"{name} plans {math.prod(sizes):.3g} points, more than the {MAX_POINTS:.3g} that are "
-            f"read; split the log"
-        )
+    sizes = _step_sizes(name, attrs.get("Step dimensions", file.attrs.get("Step dimensions")), rows)
     still = (np.ravel(attrs.get(f"Fixed step {part}", [])) for part in ("index", "values"))
     fixed = {int(index): float(value) for index, value in zip(*still, strict=True)}
     raw = _raw_columns(name, data, sizes, attrs)
@@ -135,6 +53,21 @@ def read_log(file: Any, name: str, group: Any) -> Log:
     log.vectors = _read_vectors(name, group, channels, sizes)
     _note_unfinished(log, data, attrs, sizes)
     return log
+
+
+def _step_sizes(name: str, planned: Any, rows: list[Mapping[str, Any]]) -> list[int]:
+    sizes = [int(size) for size in np.ravel([] if planned is None else planned)]
+    if len(sizes) != len(rows) or min(sizes) < 1:
+        raise LoaderError(
+            f"{name} lists {len(rows)} steps but {len(sizes)} step dimensions; this layout of a "
+            f"Labber log is not supported"
+        )
+    if math.prod(sizes) > MAX_POINTS:
+        raise LoaderError(
+            f"{name} plans {math.prod(sizes):.3g} points, more than the {MAX_POINTS:.3g} that are "
+            f"read; split the log"
+        )
+    return sizes
 
 
 def _either(group: Any, file: Any, name: str) -> Any:
@@ -197,13 +130,7 @@ def _raw_columns(name: str, data: Any, sizes: list[int], attrs: Any) -> dict[str
             f"{name} holds {table.shape[0]} × {table.shape[2]} points where its steps allow "
             f"{fast} × {outer}; this layout of a Labber log is not supported"
         )
-    values = table[()]
-    dtype = values.dtype if values.dtype.kind == "f" else np.dtype("f8")
-    full = np.full((outer, len(names), fast), np.nan, dtype)
-    full[: values.shape[2], :, : values.shape[0]] = values.transpose(2, 1, 0)
-    last = int(attrs.get("Entries, last trace", fast))
-    if values.shape[2] and 0 < last < fast and not bool(attrs.get("Completed", True)):
-        full[values.shape[2] - 1, :, last:] = np.nan
+    full = _padded(table[()], outer, fast, attrs)
     shape = (*reversed(sizes[1:]), fast)
     keep = tuple(size for size in shape if size > 1)
     columns: dict[str, Array] = {}
@@ -215,6 +142,17 @@ def _raw_columns(name: str, data: Any, sizes: list[int], attrs: Any) -> dict[str
         else:
             columns[key] = column
     return columns
+
+
+def _padded(values: Array, outer: int, fast: int, attrs: Any) -> Array:
+    """Lay what was measured into the whole that was planned: (entry, column, fastest step)."""
+    dtype = values.dtype if values.dtype.kind == "f" else np.dtype("f8")
+    full = np.full((outer, values.shape[1], fast), np.nan, dtype)
+    full[: values.shape[2], :, : values.shape[0]] = values.transpose(2, 1, 0)
+    last = int(attrs.get("Entries, last trace", fast))
+    if values.shape[2] and 0 < last < fast and not bool(attrs.get("Completed", True)):
+        full[values.shape[2] - 1, :, last:] = np.nan
+    return full
 
 
 def _note_unfinished(log: Log, data: Any, attrs: Any, sizes: list[int]) -> None:

@@ -14,7 +14,8 @@ from powercal.contracts import Loader
 from powercal.errors import LoaderError, UnitError, unknown_name
 from powercal.hookspecs import hookimpl
 from powercal.loaders._guard import is_hdf5, member, open_hdf5
-from powercal.loaders._labber_file import Channel, Log, Step, Vector, read_log
+from powercal.loaders._labber_file import read_log
+from powercal.loaders._labber_log import Channel, Log, Step, Vector
 from powercal.schema import WORDS, InstrumentTraces, with_flag
 from powercal.units import UNITS, canonical
 

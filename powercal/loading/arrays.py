@@ -32,8 +32,9 @@ def traces(
     """Build traces from arrays.
 
     The axes are ``incident_power``, ``frequency``, ``frequency_offset``, ``time`` and
-    ``temperature``, in this order: an observable of shape (n_power, n_frequency) runs over both. Where every axis has the length N of
-    one-dimensional observables, they are taken point by point along ``trace``.
+    ``temperature``, in this order: an observable of shape (n_power, n_frequency) runs over both.
+    Where every axis has the length N of one-dimensional observables, they are taken point by point
+    along ``trace``.
 
     Parameters
     ----------

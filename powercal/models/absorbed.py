@@ -155,7 +155,9 @@ def _floquet_curve(incident_power: Array, frequency: Array, **p: Any) -> Arrays:
     return power, incident_power - power, state.mean_population
 
 
-def _guess(traces: DeviceTraces, fixed: Mapping[str, float]) -> dict[str, Array]:
+def _guess(
+    traces: DeviceTraces, fixed: Mapping[str, float], *, names: tuple[str, ...]
+) -> dict[str, Array]:
     """Start from straight lines: 1/R is linear in 1/P and quadratic in frequency."""
     power, frequency, absorbed = _absorbed(traces)
     start = _lorentzian_start(power, frequency, absorbed)
@@ -166,7 +168,7 @@ def _guess(traces: DeviceTraces, fixed: Mapping[str, float]) -> dict[str, Array]
         start.pop("gamma_2") - start["gamma_1"] * (1 + 2 * n_th) / 2, 0.05 * start["gamma_1"]
     )
     start["gamma_r"] = 0.3 * start["gamma_1"]
-    return start
+    return {name: value for name, value in start.items() if name in names}
 
 
 def _absorbed(traces: DeviceTraces) -> tuple[Array, Array, Array]:
@@ -273,7 +275,7 @@ def _build(name: str, summary: str, extra: Callable[[Model], Model], **chosen: s
             if rwa
             else _floquet_curve,
             jacobian=partial(_rwa_jacobian, energy=energy, detection=detection) if rwa else None,
-            guess=_guess,
+            guess=partial(_guess, names=tuple(row.name for row in parameters)),
             derived=_derived(detection),
             checks=driven_checks,
         )
@@ -287,11 +289,22 @@ def _at_zero_temperature(model: Model) -> Model:
     def cold(function: Any) -> Any:
         return lambda *inputs, **p: function(*inputs, n_th=0.0, **p)
 
+    def without(table: Mapping[str, Array]) -> dict[str, Array]:
+        return {name: value for name, value in table.items() if name != "n_th"}
+
+    def guess(traces: DeviceTraces, fixed: Mapping[str, float]) -> dict[str, Array]:
+        return without(model.guess(traces, {**fixed, "n_th": 0.0}))
+
+    def jacobian(*inputs: Array, **p: Any) -> Derivatives:
+        assert model.jacobian is not None
+        return tuple(without(table) for table in model.jacobian(*inputs, n_th=0.0, **p))
+
     return dataclasses.replace(
         model,
         parameters=tuple(p for p in model.parameters if p.name != "n_th"),
         curve=cold(model.curve),
-        jacobian=None if model.jacobian is None else cold(model.jacobian),
+        jacobian=None if model.jacobian is None else jacobian,
+        guess=guess,
         derived=tuple(
             dataclasses.replace(
                 d,

@@ -1,4 +1,4 @@
-"""What all models of a driven two-level system share: saturation, its derivatives, derived rates."""
+"""What models of a driven two-level system share: saturation, its slopes, derived rates."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from powercal.models.driven import (
     saturation,
 )
 from powercal.physics.constants import HBAR
-from powercal.physics.detection import with_convention
+from powercal.physics.scattering import Convention, with_convention
 from powercal.result import Check, FitResult
 from powercal.schema import DeviceTraces
 
@@ -96,7 +96,7 @@ def _ln_s_slopes(
     return slopes
 
 
-def _curve(incident_power: Array, frequency: Array, *, convention: str, **p: Any) -> Arrays:
+def _curve(incident_power: Array, frequency: Array, *, convention: Convention, **p: Any) -> Arrays:
     z, _, _ = _device_reflection(incident_power, frequency, p)
     delay = np.exp(1j * TWO_PI * (frequency - p["qubit_frequency"]) * p["delay"])
     bare = delay * (1 - np.exp(1j * p["mismatch"]) * z)
@@ -105,7 +105,9 @@ def _curve(incident_power: Array, frequency: Array, *, convention: str, **p: Any
     return reflection, incident_power * gain**2 * np.abs(bare) ** 2
 
 
-def _jacobian(incident_power: Array, frequency: Array, *, convention: str, **p: Any) -> Derivatives:
+def _jacobian(
+    incident_power: Array, frequency: Array, *, convention: Convention, **p: Any
+) -> Derivatives:
     z, slopes, _ = _device_reflection(incident_power, frequency, p)
     offset = frequency - p["qubit_frequency"]
     delay = np.exp(1j * TWO_PI * offset * p["delay"])
@@ -276,7 +278,10 @@ def _checks(result: FitResult) -> tuple[Check, ...]:
     power = (result.traces["incident_power"] + 0 * shape.real).transpose(*shape.dims).values
     frequency = (result.traces["frequency"] + 0 * shape.real).transpose(*shape.dims).values
     z, _, _ = _device_reflection(power, frequency, result.values)
-    z = with_convention(np.exp(1j * result.values["mismatch"]) * z, result.options["convention"])
+    z = with_convention(
+        np.exp(1j * result.values["mismatch"]) * z,
+        "-i" if result.options["convention"] == "-i" else "+i",
+    )
     return reflection_checks(result, z)
 
 
@@ -360,7 +365,7 @@ def _setup_factors(setup: str, phase: bool) -> tuple[Parameter, ...]:
 
 
 def _build(convention: str = "+i", setup: str = "raw", observable: str = "complex") -> Model:
-    sign = "+i" if convention == "find" else convention
+    sign: Convention = "-i" if convention == "-i" else "+i"
     return Model(
         name="reflection",
         summary="reflection at the end of a line (physics sheet section 5, supplement C5)",

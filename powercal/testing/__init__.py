@@ -1,4 +1,4 @@
-"""The conformance kit: what a plugin author runs to know that a model or a loader keeps its contract.
+"""The conformance kit: it tells a plugin author whether a model or a loader keeps its contract.
 
 Subclass in a test module, and pytest runs one test for each clause of the contract::
 

@@ -1,4 +1,4 @@
-"""Call a stranger's function: whatever escapes becomes one sentence, and its arguments stay whole."""
+"""Call a stranger's function: whatever escapes becomes one sentence that names the model."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def frozen(values: Any) -> Array:
 
 
 def curve_of(model: Model, inputs: Mapping[str, Any], values: Mapping[str, Any]) -> list[Array]:
-    """Return the curve as arrays, after checking that it is a tuple with one array per observable."""
+    """Return the curve as arrays, if it is a tuple with one array for each observable."""
     found = call(model, "curve", model.curve, *(inputs[n] for n in model.inputs), **values)
     if not isinstance(found, tuple) or len(found) != len(model.observables):
         what = f"a tuple of {len(found)}" if isinstance(found, tuple) else type(found).__name__
@@ -61,7 +61,7 @@ def curve_of(model: Model, inputs: Mapping[str, Any], values: Mapping[str, Any])
 def jacobian_of(
     model: Model, inputs: Mapping[str, Any], values: Mapping[str, Any]
 ) -> list[dict[str, Array]]:
-    """Return the exact derivatives, after checking that they are one mapping per observable."""
+    """Return the exact derivatives, if they are one mapping for each observable."""
     assert model.jacobian is not None
     found = call(model, "jacobian", model.jacobian, *(inputs[n] for n in model.inputs), **values)
     mappings = isinstance(found, tuple) and all(isinstance(table, Mapping) for table in found)

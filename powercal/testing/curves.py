@@ -34,8 +34,10 @@ def check_summary(model: Model) -> None:
     """The summary is one line, and every row of the tables has a meaning."""
     if not model.summary.strip() or "\n" in model.summary:
         raise fault(model, "the summary must be one line that says what it is, with the source")
-    rows = (*model.parameters, *model.derived, *model.options)
-    for name in (row.name for row in rows if not row.meaning.strip()):
+    meanings = {row.name: row.meaning for row in model.parameters}
+    meanings |= {row.name: row.meaning for row in model.derived}
+    meanings |= {option.name: option.meaning for option in model.options}
+    for name in (name for name, meaning in meanings.items() if not meaning.strip()):
         raise fault(model, f"{name!r} has no meaning; say in a few words what it is")
 
 

@@ -1,7 +1,8 @@
-"""Differences of seventh-point order, kept inside bounds, with an estimate of their own error."""
+"""Derivatives by differences of seven points, kept inside bounds, with their own error."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,8 +11,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-# From a third of a size down to a thousandth: the best step lies where truncation meets rounding.
-_STEPS = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
+# The best step lies where truncation meets rounding; a change this small is far beyond both.
+_STEPS = (0.1, 0.03, 0.01, 0.003, 0.001)
+_ENOUGH = 1e-9
 
 
 def stencil(value: float, step: float, low: float, high: float) -> NDArray[np.float64] | None:
@@ -24,7 +26,7 @@ def stencil(value: float, step: float, low: float, high: float) -> NDArray[np.fl
 
 
 def difference_weights(offsets: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the weights of the first derivative at zero, exact for polynomials through all points."""
+    """Return the weights of the first derivative at zero, exact for polynomials."""
     powers = np.vander(offsets, increasing=True).T
     target = np.zeros(offsets.size)
     target[1] = 1.0
@@ -50,7 +52,7 @@ def differences(
     list of (ndarray, float)
         Per observable the derivative and how much it still changes with the step (its error).
     """
-    ladder = []
+    ladder: list[list[Array]] = []
     for factor in _STEPS:
         step = factor * size
         offsets = stencil(float(np.min(value)), float(np.max(step)), low, high)
@@ -58,7 +60,9 @@ def differences(
             continue
         weights = difference_weights(offsets)
         curves = [curve(value + offset * step) for offset in offsets]
-        ladder.append([sum(map(np.multiply, weights, stack)) / step for stack in zip(*curves)])
+        ladder.append(
+            [sum(map(np.multiply, weights, stack)) / step for stack in zip(*curves, strict=True)]
+        )
     return [_settled(list(steps)) for steps in zip(*ladder, strict=True)]
 
 
@@ -66,7 +70,7 @@ def _settled(steps: list[Array]) -> tuple[Array, float]:
     """Choose the step at which the derivative changes least from the one before."""
     changes = [
         float(np.max(np.abs(after - before), initial=0.0))
-        for before, after in zip(steps, steps[1:], strict=False)
+        for before, after in itertools.pairwise(steps)
     ]
     best = int(np.argmin(np.where(np.isfinite(changes), changes, np.inf)))
     return steps[best + 1], changes[best]

@@ -150,8 +150,9 @@ def _determined_fit(model: Model, traces: DeviceTraces) -> FitResult:
     from powercal.fitting import fit
 
     held: dict[str, float] = {}
+    options: dict[str, Any] = dict(model.chosen)
     while True:
-        result = fit(traces, model, fixed=held, intervals="covariance", **dict(model.chosen))
+        result = fit(traces, model, fixed=held, intervals="covariance", **options)
         if not result.undetermined:
             return result
         name = result.undetermined[0]

@@ -1,4 +1,4 @@
-"""The clauses of the contract about a loader: what it claims, what it gives, what it leaves alone."""
+"""The clauses of the contract about a loader: what it claims and gives, and leaves alone."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def _load(loader: Loader, path: Path, options: Mapping[str, Any]) -> xr.Dataset:
 
 
 def _check_facts(loader: Loader, traces: xr.Dataset, facts: Mapping[str, Any]) -> None:
-    """Compare ``sizes`` (by dimension), ``attrs``, and ``ranges`` (least, largest; SI) by variable."""
+    """Compare ``sizes`` by dimension, ``attrs``, and ``ranges`` (least, largest) by variable."""
     strange = sorted(set(facts) - {"sizes", "attrs", "ranges"})
     if strange:
         raise _fault(loader, f"{strange[0]!r} is no fact to expect; use sizes, attrs or ranges")
@@ -162,7 +162,7 @@ def _check_facts(loader: Loader, traces: xr.Dataset, facts: Mapping[str, Any]) -
                 found = {name: (float(np.nanmin(absolute)), float(np.nanmax(absolute)))}
                 same = name in traces and np.allclose(found[name], value, rtol=1e-9, atol=0)
             else:
-                found = dict(traces.sizes) if kind == "sizes" else dict(traces.attrs)
+                found = {str(k): v for k, v in getattr(traces, kind).items()}
                 same = found.get(name) == value
             if not same:
                 raise _fault(

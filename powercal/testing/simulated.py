@@ -140,7 +140,8 @@ def _axis(name: str, model: Model) -> Array:
     if name in WORDS and WORDS[name].kind == "power":
         return np.geomspace(1e-18, 1e-15, 9)
     if name in WORDS:
-        return np.linspace(0.02, 0.5, 9) + 0j * WORDS[name].complex
+        values = np.linspace(0.02, 0.5, 9)
+        return values.astype(complex) if WORDS[name].complex else values
     return np.arange(3.0)
 
 

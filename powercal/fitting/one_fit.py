@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable, Mapping
 from math import exp, sqrt
 from typing import Any
@@ -14,16 +13,7 @@ from numpy.typing import NDArray
 from powercal import __version__
 from powercal.contracts import Model, Parameter
 from powercal.errors import FitError, PowercalError
-from powercal.fitting.build import (
-    Request,
-    choose_observables,
-    make_grid,
-    make_problem,
-    Table,
-    make_table,
-    options_from,
-)
-from powercal.fitting.common_errors import CommonErrors, find_common_errors
+from powercal.fitting.build import Request, make_table, options_from
 from powercal.fitting.conclude import (
     alternatives,
     assumptions_freed,
@@ -33,10 +23,12 @@ from powercal.fitting.conclude import (
     verdicts_for,
 )
 from powercal.fitting.estimates import Judged, judge
+from powercal.fitting.grid import choose_observables, make_grid
 from powercal.fitting.identifiability import determined_products, flat_names
 from powercal.fitting.problem import Problem
-from powercal.fitting.solve import Solution, best_search, search, solve
-from powercal.line import line_of, nominal
+from powercal.fitting.solve import Solution, best_search, solve
+from powercal.fitting.starting import prepare
+from powercal.line import line_of
 from powercal.registry import get_model, origin
 from powercal.result import FitResult, Flag, Shift
 from powercal.schema import DeviceTraces
@@ -45,7 +37,6 @@ FloatArray = NDArray[np.float64]
 
 # The sign of the time factor is accepted when it is this many times likelier than the other.
 LIKELIHOOD_RATIO = 1e3
-REBUILD_ROUNDS = 30  # errors of inputs are found again by iteration, a factor ten a round or more
 
 
 def fit(
@@ -140,9 +131,10 @@ def _either_convention(
         return _fit_one(
             traces, model.configure(**{**settings, "convention": "+i"}), names, request, (flag,)
         )
-    chi2, rows = {}, 1
+    chi2: dict[str, float] = {}
+    rows = 1
     for sign in ("+i", "-i"):
-        problem, start, _ = _prepare(
+        problem, start, _ = prepare(
             traces, model.configure(**{**settings, "convention": sign}), names, request
         )
         chi2[sign] = best_search(problem, problem.start_from(start)).chi2
@@ -162,50 +154,6 @@ def _either_convention(
     return _fit_one(traces, configured, names, request, (flag,))
 
 
-def _prepare(
-    traces: DeviceTraces, model: Model, names: tuple[str, ...], request: Request
-) -> tuple[Problem, dict[str, float], CommonErrors]:
-    table = make_table(traces, model, names, request)
-    known = {p.name: p.mean for p in table.priors} | dict(table.fixed)
-    unknown_loss = table.attenuation and "attenuation_db" not in known
-    losses = np.arange(0.0, 125.0, 5.0) if unknown_loss else [known.get("attenuation_db", 0.0)]
-    tried = []
-    for loss in losses:
-        start = _start_values(traces, model, table, float(loss), known) | request.start
-        problem = make_problem(traces, model, names, request, start)
-        if not problem.coordinates:
-            raise FitError("every parameter is fixed; free at least one")
-        rows = problem.residual(problem.start_from(start))
-        tried.append((float(rows @ rows), problem, start))
-    # Without any idea of the attenuation the data often fit as well with ever more of it: the
-    # least that fits lies inside the valley, the rest runs off to vanishing rates.
-    least = min(misfit for misfit, _, _ in tried)
-    _, problem, start = next(t for t in tried if t[0] <= 3 * least)
-    return problem, start, find_common_errors(traces, problem, make_grid(traces, model, names))
-
-
-def _start_values(
-    traces: DeviceTraces, model: Model, table: Table, loss: float, known: Mapping[str, float]
-) -> dict[str, float]:
-    line = {"attenuation_db": loss} if table.attenuation else {}
-    if table.gain:
-        line["gain_db"] = known.get("gain_db", _level_db(traces) + loss)
-    seen = DeviceTraces(nominal(traces, loss if table.attenuation else None, line.get("gain_db")))
-    guessed = {
-        k: float(np.asarray(v).ravel()[0]) for k, v in model.guess(seen, table.fixed).items()
-    }
-    own = {k: v for k, v in known.items() if k in guessed}
-    return {**line, **guessed, **own}
-
-
-def _level_db(traces: DeviceTraces) -> float:
-    """Far from resonance all power comes back: reflected over incident is gain over loss."""
-    if "reflected_power" not in traces:
-        return 0.0
-    ratio = (traces["reflected_power"] / traces["incident_power"]).values
-    return float(10 * np.log10(max(float(np.nanpercentile(ratio, 90)), 1e-30)))
-
-
 def _fit_one(
     traces: DeviceTraces,
     model: Model,
@@ -213,7 +161,7 @@ def _fit_one(
     request: Request,
     flags: tuple[Flag, ...],
 ) -> FitResult:
-    problem, start, common = _prepare(traces, model, names, request)
+    problem, start, common = prepare(traces, model, names, request)
     solution = solve(problem, problem.start_from(start), common)
     rows = make_table(traces, model, names, request).rows
     judged = _judged(solution, rows, request)
@@ -359,7 +307,8 @@ def _combinations(result: FitResult, solution: Solution, judged: Judged) -> tupl
     flat = set(flat_names(problem, judged.found))
     if not flat:
         return ()
-    named, rows = [], np.zeros((0, len(problem.coordinates)))
+    named: list[str] = []
+    rows = np.zeros((0, len(problem.coordinates)))
     for e in result.derived:
         derived = problem.derived(e.name)
         if e.status != "ok" or derived is None or not set(derived.arguments) & flat:
@@ -372,47 +321,6 @@ def _combinations(result: FitResult, solution: Solution, judged: Judged) -> tupl
     if len(named) < len(flat) - judged.found.null.shape[1]:
         return (*named, *determined_products(problem, x))
     return tuple(named)
-
-
-def to_lmfit(result: FitResult) -> Any:
-    """Return the genuine lmfit ``ModelResult`` of a result, refitted from its stored numbers.
-
-    Its parameters are the solver's dimensionless coordinates (logarithms for rates, multiples of
-    a scale for the rest), its data are whitened rows, priors are rows behind them.
-
-    Parameters
-    ----------
-    result : FitResult
-        From :func:`fit` or :func:`powercal.read_report`.
-
-    Returns
-    -------
-    lmfit.model.ModelResult
-        χ² equals that of the result.
-    """
-    from powercal.fitting.lmfit_solver import solve as lmfit_solve
-
-    problem, x = rebuild(result)
-    return lmfit_solve(problem, x)
-
-
-def rebuild(result: FitResult) -> tuple[Problem, FloatArray]:
-    """Return the problem of a result with its final weights, and the solver's point."""
-    model = get_model(result.model).configure(**dict(result.options))
-    request = Request.from_plain(json.loads(json.dumps(dict(result.request))))
-    traces = DeviceTraces(result.traces)
-    first = make_problem(traces, model, result.observables, request, dict(result.values))
-    sigmas = tuple(result.curve[f"{b.name}_sigma"].values.ravel()[b.points] for b in first.blocks)
-    x = first.start_from(result.values)
-    common = find_common_errors(traces, first, make_grid(traces, model, result.observables))
-    first = dataclasses.replace(
-        first.with_sigma(sigmas, None), uncertain_inputs=tuple(common.inputs)
-    )
-    problem = first
-    for _ in range(REBUILD_ROUNDS if common.inputs else 1):
-        problem, modes = common.relinearise(problem, first, x)
-        problem = dataclasses.replace(problem, modes=modes)
-    return problem, x
 
 
 def batch_dimensions(traces: DeviceTraces, model: str | Model) -> tuple[str, ...]:

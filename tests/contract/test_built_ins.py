@@ -1,0 +1,107 @@
+"""Contract: the kit passes every model and every loader of the house."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import powercal as pc
+from loaders.labber_files import LabberFile, Step, line
+from powercal import registry
+from powercal.loaders.hdf5 import save_traces
+from powercal.testing import LoaderContract, ModelContract
+
+MODELS = sorted(n for n in registry.models() if registry.origin("model", n)[0] == registry.HOUSE)
+FREQUENCY = np.linspace(5.0e9, 5.1e9, 11)
+POWER_DBM = np.array([-20.0, -10.0, 0.0])
+SIGNAL = np.arange(33.0).reshape(3, 11) * (1 + 2j) + 1
+
+
+class TestBuiltInModels(ModelContract):
+    @pytest.fixture(autouse=True, params=MODELS)
+    def choose(self, request: pytest.FixtureRequest) -> None:
+        self.model = registry.get_model(request.param)  # type: ignore[misc]
+
+
+class TestOwnHdf5(LoaderContract):
+    loader = registry.get_loader("hdf5")
+    facts = {
+        "sizes": {"power": 3, "frequency": 11},
+        "attrs": {"plane": "instrument", "detection": "coherent"},
+        "ranges": {"incident_power": (1e-5, 1e-3), "frequency": (5.0e9, 5.1e9)},
+    }
+
+    def sample(self, tmp_path: Path) -> Path:
+        traces = pc.traces(
+            incident_power=POWER_DBM,
+            frequency=FREQUENCY,
+            received=SIGNAL,
+            units={"incident_power": "dBm", "frequency": "Hz", "received": "V"},
+            plane="instrument",
+            detection="coherent",
+        )
+        save_traces(tmp_path / "sweep.h5", traces)
+        return tmp_path / "sweep.h5"
+
+
+class TestCsv(LoaderContract):
+    loader = registry.get_loader("csv")
+    facts = {
+        "sizes": {"frequency": 11},
+        "attrs": {"plane": "device"},
+        "ranges": {"incident_power": (1e-16, 1e-16), "excited_population": (0.1, 0.2)},
+    }
+
+    def sample(self, tmp_path: Path) -> Path:
+        rows = "".join(f"{f / 1e9:.6f},{0.1 + 0.01 * i:.4f}\n" for i, f in enumerate(FREQUENCY))
+        head = "# plane: device\n# incident_power: -130 dBm\nfrequency_GHz,excited_population\n"
+        path = tmp_path / "sweep.csv"
+        path.write_text(head + rows)
+        return path
+
+
+class TestTouchstone(LoaderContract):
+    loader = registry.get_loader("touchstone")
+    options = {"incident_power_dbm": -30.0}
+    facts = {
+        "sizes": {"frequency": 11},
+        "attrs": {"detection": "coherent"},
+        "ranges": {"incident_power": (1e-6, 1e-6), "frequency": (5.0e9, 5.1e9)},
+    }
+
+    def sample(self, tmp_path: Path) -> Path:
+        pytest.importorskip("skrf")
+        rows = "".join(f"{f:.0f} 0.9 {0.01 * i:.3f}\n" for i, f in enumerate(FREQUENCY))
+        path = tmp_path / "sweep.s1p"
+        path.write_text("! a sweep\n# Hz S RI R 50\n" + rows)
+        return path
+
+
+class TestLabber(LoaderContract):
+    loader = registry.get_loader("labber")
+    facts = {
+        "sizes": {"power": 3, "frequency": 11},
+        "attrs": {"plane": "instrument", "detection": "coherent"},
+        "ranges": {"incident_power": (1e-5, 1e-3), "frequency": (5.0e9, 5.1e9)},
+    }
+
+    def sample(self, tmp_path: Path) -> Path:
+        generator = "Generator at localhost"
+        channels = {
+            "Drive - Frequency": (generator, "Frequency", "Hz"),
+            "Drive - Power": (generator, "Power", "dBm"),
+            "Digitizer": ("Card at localhost", "Demodulated", "V"),
+        }
+        steps = [
+            Step("Drive - Frequency", FREQUENCY, [line(5.0e9, 5.1e9, 11)]),
+            Step("Drive - Power", POWER_DBM, [line(-20.0, 0.0, 3)]),
+        ]
+        return LabberFile(channels, steps, {"Digitizer": SIGNAL}).write(tmp_path / "log.hdf5")
+
+
+def test_every_loader_of_the_house_stands_in_this_file() -> None:
+    tried = {c.loader.name for c in LoaderContract.__subclasses__()}
+    ours = {n for n in registry.loaders() if registry.origin("loader", n)[0] == registry.HOUSE}
+    assert ours <= tried
