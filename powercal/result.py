@@ -24,7 +24,7 @@ class Estimate:
 
     ``value`` and ``stderr`` are None where the data do not determine them; ``allowed`` is then
     the range that the data leave open under the physical bounds (``(-inf, inf)``: unbounded).
-    ``reason`` says in words why a status is not ``ok``.
+    ``reason`` says in words why a status is not ``ok``; ``prior`` is (value, standard deviation).
     """
 
     name: str
@@ -61,7 +61,11 @@ class Flag:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shift:
-    """A systematic: how estimates move when another defensible choice is made."""
+    """A systematic: how estimates move when another defensible choice is made.
+
+    ``shifts`` are moves in the unit of the estimate (alternative minus chosen). For the name
+    ``assumptions`` they are the two ends of a range: ``gamma_1 (lowest)``, ``gamma_1 (highest)``.
+    """
 
     name: str
     chosen: str
@@ -162,7 +166,8 @@ def _same(mine: Any, theirs: Any) -> bool:
     if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
         return list(mine) == list(theirs) and all(_same(mine[k], theirs[k]) for k in mine)
     if isinstance(mine, np.ndarray):
-        return np.array_equal(mine, theirs, equal_nan=True)
+        same_type = isinstance(theirs, np.ndarray) and mine.dtype == theirs.dtype
+        return same_type and np.array_equal(mine, theirs, equal_nan=True)
     if isinstance(mine, tuple | list) and isinstance(theirs, tuple | list):
         return len(mine) == len(theirs) and all(map(_same, mine, theirs))
     if hasattr(mine, "__dataclass_fields__"):

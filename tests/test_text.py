@@ -171,7 +171,8 @@ def test_a_rate_is_given_also_over_two_pi_in_hertz_and_says_so() -> None:
 
 
 def test_an_upper_limit_is_given_at_95_percent_and_rounded_up() -> None:
-    assert line("gamma_i", page()) == "gamma_i < 13 × 10³ s⁻¹ gamma_i/2π < 2 kHz (95 %)"
+    told = "gamma_i < 13 × 10³ s⁻¹ gamma_i/2π < 2 kHz (95 %)"
+    assert line("gamma_i", page()).startswith(told)
     assert row_of(status="upper_limit", interval95=(0.0, 0.01201)) == "x < 0.013 (95 %)"
     assert row_of(status="upper_limit", interval95=(0.0, 0.012)) == "x < 0.012 (95 %)"
 
@@ -246,14 +247,37 @@ def test_verdicts_and_weights_are_stated() -> None:
     assert "weights: σ from the data (absorbed_power_std)" in text
 
 
-def test_a_check_shows_verdict_value_limit_and_effect() -> None:
-    assert "holds    steady_state = 0.01 (limit 0.1): Γ₁ ± 0.1 %" in page()
+def test_a_check_shows_verdict_value_and_limit() -> None:
+    assert "holds    steady_state = 0.01 (limit 0.1)\n" in page()
+
+
+def test_a_check_that_fails_says_what_it_does_to_the_result() -> None:
+    check = Check(name="c", value=3.0, limit=2.0, verdict="fails", effect="Γ₁ is too high")
+    assert "fails    c = 3 (limit 2): Γ₁ is too high" in page(checks=(check,))
+
+
+def test_a_check_without_facts_says_so() -> None:
+    check = Check(name="c", value=np.nan, limit=2.0, verdict="unknown", effect="Γ₁ is too high")
+    assert "unknown  c: not enough is known of the experiment" in page(checks=(check,))
+
+
+def test_small_moves_are_counted_and_freed_assumptions_give_a_range() -> None:
+    shift = Shift(name="weights", chosen="a", alternative="b", shifts={"gamma_1": 1.0})
+    freed = Shift(
+        name="assumptions",
+        chosen="n_th = 0",
+        alternative="all of them free",
+        shifts={"gamma_1 (lowest)": 1e6, "gamma_1 (highest)": 2e6},
+    )
+    text = page(systematics=(shift, freed))
+    assert "weights: b instead of a: everything by less than 0.2 σ" in text
+    assert "assumed n_th = 0; with all of them free, gamma_1 lies in 1" in text
 
 
 def test_a_shift_is_given_in_units_and_in_standard_errors() -> None:
     text = page()
     assert "energy: qubit instead of drive: gamma_1 -12 × 10³ s⁻¹ (-0.2 σ)" in text
-    assert "line: b instead of a: T1 +100 ps (+0.3 σ), elsewhere +2" in text
+    assert "line: b instead of a: elsewhere +2" in text
 
 
 def test_flags_are_printed_whole() -> None:

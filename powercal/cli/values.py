@@ -94,7 +94,7 @@ def quantity(text: str, unit: str) -> float:
         angular = 2 * pi * parse_quantity(text, "frequency")
         raise UnitError(
             f"{text!r} is a frequency, but a rate in s-1 is wanted; if it is the rate over 2π, "
-            f"write {angular:.6g}"
+            f"write {angular:.10g}"
         )
     return parse_quantity(text, UNITS[unit].kind)
 

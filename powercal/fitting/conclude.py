@@ -63,7 +63,7 @@ def alternatives(result: FitResult, solution: Solution, model: Model) -> tuple[S
                 shifts=dict(moved),
             )
         )
-    if "energy" in model.chosen and "absorbed_power" in result.observables:
+    if "energy" in model.chosen and {"absorbed_power", "reflected_power"} & set(result.observables):
         shifts += _energy_shifts(solution, model, names)
     return tuple(shifts)
 
@@ -255,8 +255,8 @@ def _excess(block: Block) -> list[Flag]:
             name="left_over",
             sentence=f"{block.name}: in {count} traces the residuals scatter more than "
             f"neighbouring points do (reduced χ² against point-to-point noise up to {worst:.3g}, "
-            f"trace {where}); model or set-up leave structure behind, and the errors count it as if it were noise "
-            f"(a set-up that drifts between traces: --per NAME=DIMENSION)",
+            f"trace {where}); model or set-up leave structure behind, and the errors count it as "
+            f"if it were noise (a set-up that drifts between traces: --per NAME=DIMENSION)",
         )
     ]
 

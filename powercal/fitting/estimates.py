@@ -18,7 +18,7 @@ from powercal.result import Estimate, Interval
 
 FloatArray = NDArray[np.float64]
 BY_BOUNDS = "set by bounds, not by data"
-BY_PRIOR = "rests on a prior: the data alone do not determine it"
+BY_PRIOR = "rests on a prior"
 NO_NOISE_KNOWN = "no more data than parameters: nothing tells the noise"
 NO_RANGES = "lies in a flat direction; ranges were not asked for"
 

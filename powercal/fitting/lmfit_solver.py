@@ -43,7 +43,7 @@ def solve(problem: Problem, start: FloatArray) -> Any:
 
     def curve(rows: FloatArray, **coordinates: float) -> FloatArray:
         x = np.array([coordinates[n] for n in spelled])
-        return problem.residual(x) + target
+        return np.asarray(problem.residual(x) + target)
 
     def jacobian(parameters: Any, *_args: Any, **_kwargs: Any) -> FloatArray:
         # lmfit's residual is data − model.

@@ -115,11 +115,11 @@ def _iterate(
 def equal_weights_shift(solution: Solution, names: tuple[str, ...]) -> Mapping[str, float]:
     """Refit with one σ for all traces of an observable; return how estimates move (SI)."""
     problem, x = solution.problem, solution.x
-    if all(b.given_sigma for b in problem.blocks) or all(
-        np.ptp(b.sigma) == 0 for b in problem.blocks
-    ):
+    sigmas = equal_noise(problem, x)
+    same = (np.allclose(s, b.sigma) for s, b in zip(sigmas, problem.blocks, strict=True))
+    if all(b.given_sigma for b in problem.blocks) or all(same):
         return {}
-    other = problem.with_sigma(equal_noise(problem, x), problem.modes)
+    other = problem.with_sigma(sigmas, problem.modes)
     found = search(other, x)
     return shifts_between(problem, x, other, found.x, names)
 

@@ -95,9 +95,21 @@ def _explained(problem: Problem, x: FloatArray) -> tuple[FloatArray, FloatArray]
 
 
 def equal_noise(problem: Problem, x: FloatArray) -> tuple[FloatArray, ...]:
-    """Return one σ for all traces of an observable: the other common choice."""
+    """Return one σ for all traces of an observable, the other common choice.
+
+    For powers it is one σ relative to the level of the trace: an absolute one over decades of
+    power would be nobody's choice.
+    """
     per_trace = residual_noise(problem, x)
-    return tuple(
-        np.full(s.size, np.sqrt(np.mean(s**2))) if not b.given_sigma else b.sigma
-        for b, s in zip(problem.blocks, per_trace, strict=True)
-    )
+    out = []
+    for block, sigma in zip(problem.blocks, per_trace, strict=True):
+        if block.given_sigma:
+            out.append(block.sigma)
+            continue
+        level = np.ones(sigma.size)
+        if problem.power_observables[block.index]:
+            for member in np.unique(block.trace):
+                mine = block.trace == member
+                level[mine] = np.sqrt(np.mean(np.abs(block.data[mine]) ** 2))
+        out.append(level * np.sqrt(np.mean((sigma / level) ** 2)))
+    return tuple(out)

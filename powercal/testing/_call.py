@@ -45,9 +45,17 @@ def frozen(values: Any) -> Array:
     return copy
 
 
+def _own(values: Any) -> Any:
+    return values.copy() if isinstance(values, np.ndarray) else values
+
+
 def curve_of(model: Model, inputs: Mapping[str, Any], values: Mapping[str, Any]) -> list[Array]:
-    """Return the curve as arrays, if it is a tuple with one array for each observable."""
-    found = call(model, "curve", model.curve, *(inputs[n] for n in model.inputs), **values)
+    """Return the curve as arrays, if it is a tuple with one array for each observable.
+
+    Arrays are copied, so that a curve that writes into them spoils one call only.
+    """
+    handed = [_own(inputs[n]) for n in model.inputs]
+    found = call(model, "curve", model.curve, *handed, **values)
     if not isinstance(found, tuple) or len(found) != len(model.observables):
         what = f"a tuple of {len(found)}" if isinstance(found, tuple) else type(found).__name__
         raise fault(
@@ -63,7 +71,8 @@ def jacobian_of(
 ) -> list[dict[str, Array]]:
     """Return the exact derivatives, if they are one mapping for each observable."""
     assert model.jacobian is not None
-    found = call(model, "jacobian", model.jacobian, *(inputs[n] for n in model.inputs), **values)
+    handed = [_own(inputs[n]) for n in model.inputs]
+    found = call(model, "jacobian", model.jacobian, *handed, **values)
     mappings = isinstance(found, tuple) and all(isinstance(table, Mapping) for table in found)
     if not mappings or len(found) != len(model.observables):
         raise fault(
@@ -77,3 +86,26 @@ def jacobian_of(
             model, f"the jacobian has the key {name!r}, which is neither parameter nor input"
         )
     return [{name: np.asarray(value) for name, value in table.items()} for table in found]
+
+
+def expect_finite(model: Model, curve: Mapping[str, Array], at: Mapping[str, float]) -> None:
+    """Refuse a curve (by observable) that is not finite at these parameters."""
+    for name, found in curve.items():
+        if not np.isfinite(found).all():
+            raise fault(model, f"{name} is not finite everywhere at {shown(at)}")
+
+
+def shown(point: Mapping[str, float]) -> str:
+    """Write parameters out for a message."""
+    return ", ".join(f"{name}={value:.6g}" for name, value in point.items())
+
+
+def expect_shapes(model: Model, curve: Mapping[str, Array], wanted: tuple[int, ...]) -> None:
+    """Refuse a curve (by observable) of another shape than its inputs broadcast to."""
+    for name, found in curve.items():
+        if found.shape != wanted:
+            raise fault(
+                model,
+                f"the curve gives {name} in shape {found.shape}; it must be {wanted}, the shape to "
+                f"which inputs and parameters broadcast",
+            )

@@ -11,7 +11,17 @@ import numpy as np
 from powercal import registry
 from powercal.contracts import Model
 from powercal.errors import ContractError
-from powercal.testing._call import Array, call, curve_of, fault, frozen, jacobian_of
+from powercal.testing._call import (
+    Array,
+    call,
+    curve_of,
+    expect_finite,
+    expect_shapes,
+    fault,
+    frozen,
+    jacobian_of,
+    shown,
+)
 from powercal.testing.differences import differences
 from powercal.testing.points import random_points, size_of
 from powercal.testing.simulated import examples, open_mesh
@@ -75,35 +85,19 @@ def check_shapes(model: Model, traces: xr.Dataset) -> None:
     scalar = {n: v[v.size // 2] for n, v in flat.items()}
     arrays = {n: np.asarray(v) for n, v in scalar.items()}
     full = {n: np.broadcast_to(v, shape).copy() for n, v in mesh.items()}
-    for kind, inputs in (
-        ("numbers", scalar),
-        ("0-d arrays", arrays),
-        ("1-d arrays", flat),
-        ("an open grid", mesh),
-        ("a full grid", full),
-    ):
+    for inputs in (scalar, arrays, flat, mesh, full):
         wanted = np.broadcast_shapes(*(np.shape(v) for v in inputs.values()))
-        for name, found in _named(model, curve_of(model, inputs, examples(model))):
-            _expect_shape(model, name, found, wanted, f"for {kind}")
+        expect_shapes(model, _named(model, curve_of(model, inputs, examples(model))), wanted)
     whole = curve_of(model, mesh, examples(model))
     _expect_same(model, whole, curve_of(model, full, examples(model)), "a full and an open grid")
 
 
-def _named(model: Model, arrays: list[Array]) -> list[tuple[str, Array]]:
-    return list(zip(model.observables, arrays, strict=True))
-
-
-def _expect_shape(
-    model: Model, name: str, found: Array, wanted: tuple[int, ...], where: str
-) -> None:
-    if found.shape != wanted:
-        raise fault(
-            model, f"the curve gives {name} in shape {found.shape} {where}; it must be {wanted}"
-        )
+def _named(model: Model, arrays: list[Array]) -> dict[str, Array]:
+    return dict(zip(model.observables, arrays, strict=True))
 
 
 def _expect_same(model: Model, one: list[Array], other: list[Array], what: str) -> None:
-    for (name, first), second in zip(_named(model, one), other, strict=True):
+    for name, first, second in zip(model.observables, one, other, strict=True):
         scale = float(np.max(np.abs(first), initial=0.0))
         if not np.allclose(first, second, rtol=ROUNDING, atol=ROUNDING * scale, equal_nan=True):
             raise fault(model, f"{name} differs between {what}; it must not depend on the layout")
@@ -119,8 +113,7 @@ def check_batches(model: Model, traces: xr.Dataset) -> None:
         for row in model.parameters
     }
     found = curve_of(model, mesh, batch)
-    for name, array in _named(model, found):
-        _expect_shape(model, name, array, (len(points), *inputs), "for arrays of parameters")
+    expect_shapes(model, _named(model, found), (len(points), *inputs))
     for i, point in enumerate(points):
         alone = curve_of(model, mesh, point)
         _expect_same(model, [a[i] for a in found], alone, "a batch of parameters and one member")
@@ -130,20 +123,18 @@ def check_finite(model: Model, traces: xr.Dataset) -> None:
     """The curve is finite at the examples and about them."""
     mesh = open_mesh(model, traces)
     for point in random_points(model, traces):
-        for name, found in _named(model, curve_of(model, mesh, point)):
-            if not np.isfinite(found).all():
-                raise fault(model, f"{name} is not finite everywhere at {_shown(point)}")
+        expect_finite(model, _named(model, curve_of(model, mesh, point)), point)
 
 
 def check_pure(model: Model, traces: xr.Dataset) -> None:
     """The curve and its derivatives write into nothing that they are handed."""
-    parts = {"curve": curve_of} | ({"jacobian": jacobian_of} if model.jacobian else {})
-    for part, function in parts.items():
+    parts: dict[str, Any] = {"curve": model.curve, "jacobian": model.jacobian}
+    for part, function in ((p, f) for p, f in parts.items() if f is not None):
         inputs = {n: frozen(v) for n, v in open_mesh(model, traces).items()}
         values = {n: frozen(v) for n, v in examples(model).items()}
         before = {n: v.copy() for n, v in {**inputs, **values}.items()}
         try:
-            function(model, inputs, values)
+            call(model, part, function, *(inputs[n] for n in model.inputs), **values)
         except ContractError as error:
             if "read-only" not in str(error):
                 raise
@@ -235,9 +226,5 @@ def _compare(
             raise fault(
                 model,
                 f"the derivative of {observable} by {name} {what} differences of the curve "
-                f"differ from it by {off:.3g} where the largest is {scale:.3g}, at {_shown(point)}",
+                f"differ from it by {off:.3g} where the largest is {scale:.3g}, at {shown(point)}",
             )
-
-
-def _shown(point: Mapping[str, float]) -> str:
-    return ", ".join(f"{name}={value:.6g}" for name, value in point.items())

@@ -63,7 +63,14 @@ def differences(
         ladder.append(
             [sum(map(np.multiply, weights, stack)) / step for stack in zip(*curves, strict=True)]
         )
+        if len(ladder) > 1 and all(map(_agree, *ladder[-2:])):
+            break
     return [_settled(list(steps)) for steps in zip(*ladder, strict=True)]
+
+
+def _agree(before: Array, after: Array) -> bool:
+    scale = np.max(np.abs(after), initial=0.0)
+    return bool(np.max(np.abs(after - before), initial=0.0) <= _ENOUGH * scale)
 
 
 def _settled(steps: list[Array]) -> tuple[Array, float]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from powercal.contracts import Model
-from powercal.schema import DIMENSIONS, WORDS, DeviceTraces, check_traces
-from powercal.testing._call import curve_of
+from powercal.contracts import Arrays, Model
+from powercal.schema import WORDS, DeviceTraces
+from powercal.simulation import DIMENSION_OF, simulate
+from powercal.testing._call import curve_of, expect_finite, expect_shapes
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -19,15 +21,8 @@ Array = NDArray[Any]
 
 # The measurements that are one and the same: fitting both would count the data twice.
 TWINS = (("reflection", "reflected_power"), ("absorbed_power", "reflected_power"))
-_DIMENSION = {
-    "incident_power": "power",
-    "excited_population": "power",
-    "frequency": "frequency",
-    "frequency_offset": "frequency_offset",
-    "time": "time",
-    "temperature": "temperature",
-}
-_LAST = ("frequency", "frequency_offset", "time")  # a trace runs along one of these
+_ALONG = ("frequency", "frequency_offset", "time")  # a trace runs along one of these
+_POINTS = 8  # of every axis that is no trace; axes along the same dimension must agree
 
 
 def make_traces(model: Model, *, noise: float = 0.01, seed: int = 0) -> DeviceTraces:
@@ -49,32 +44,42 @@ def make_traces(model: Model, *, noise: float = 0.01, seed: int = 0) -> DeviceTr
     -------
     DeviceTraces
         All observables that can be fitted together, each with ``<name>_std``.
-    """
-    import xarray as xr
 
-    axes = {name: (_dimension(name), values) for name, values in _axes(model).items()}
-    dims = sorted({dim for dim, _ in axes.values()}, key=lambda d: (d in _LAST, d))
+    Raises
+    ------
+    ContractError
+        A curve that cannot be called, or gives other shapes than its inputs have.
+    """
+    axes = _axes(model)
+    dims = list(dict.fromkeys(DIMENSION_OF.get(name, name) for name in axes))
     mesh = {
-        name: values.reshape([-1 if d == dim else 1 for d in dims])
-        for name, (dim, values) in axes.items()
+        name: values.reshape([-1 if d == DIMENSION_OF.get(name, name) else 1 for d in dims])
+        for name, values in axes.items()
     }
-    curve = curve_of(model, mesh, examples(model))
-    rng = np.random.default_rng(seed)
-    variables: dict[str, Any] = {}
-    for name in together(model.observables):
-        exact = curve[model.observables.index(name)]
-        exact = np.broadcast_to(exact, np.broadcast_shapes(*(v.shape for v in mesh.values())))
-        sigma, noisy = _with_noise(exact, noise, rng)
-        units = {"units": WORDS[name].unit}
-        variables |= {name: (dims, noisy, units), f"{name}_std": (dims, sigma, units)}
-    coords = {
-        name: (dim, values, {"units": WORDS[name].unit if name in WORDS else "1"})
-        for name, (dim, values) in axes.items()
-    }
-    attrs = {"plane": "device", "setup": "device"}
-    if "detection" in model.chosen:
-        attrs["detection"] = model.chosen["detection"]
-    return DeviceTraces(check_traces(xr.Dataset(variables, coords, attrs)))
+    along = next((i for i, d in enumerate(dims) if d in _ALONG), -1)
+    names = together(model.observables)
+    curve = dict(zip(model.observables, curve_of(model, mesh, examples(model)), strict=True))
+    expect_shapes(model, curve, np.broadcast_shapes(*(v.shape for v in mesh.values())))
+    expect_finite(model, curve, examples(model))
+    traces = simulate(
+        _guarded(model),
+        examples(model),
+        inputs=axes,
+        seed=seed,
+        noise={name: _sigma(curve[name], noise, along) for name in names},
+        observables=names,
+        attributes={"setup": "device"},
+    )
+    return DeviceTraces(traces)
+
+
+def _guarded(model: Model) -> Model:
+    """Return the model, configured for good, with a curve that cannot harm its caller."""
+
+    def curve(*inputs: Array, **values: Any) -> Arrays:
+        return tuple(curve_of(model, dict(zip(model.inputs, inputs, strict=True)), values))
+
+    return dataclasses.replace(model, curve=curve, options=(), factory=None)
 
 
 def examples(model: Model) -> dict[str, float]:
@@ -101,27 +106,18 @@ def open_mesh(model: Model, traces: xr.Dataset) -> dict[str, Array]:
     return mesh
 
 
-def _dimension(name: str) -> str:
-    return name if name in DIMENSIONS else _DIMENSION.get(name, "trace")
-
-
-def _with_noise(exact: Array, noise: float, rng: np.random.Generator) -> tuple[Array, Array]:
-    size = np.abs(exact)
-    largest = size.max(axis=-1, keepdims=True) if size.ndim else size
-    largest = np.where(largest > 0, largest, size.max() or 1.0)
-    sigma = np.broadcast_to(noise * largest, exact.shape)
-    noisy = exact + sigma * rng.standard_normal(exact.shape)
-    if np.iscomplexobj(exact):
-        noisy = noisy + 1j * sigma * rng.standard_normal(exact.shape)
-    return sigma, noisy
+def _sigma(exact: Array, noise: float, along: int) -> Array:
+    largest = np.abs(exact).max(axis=along, keepdims=True)
+    return np.asarray(noise * np.where(largest > 0, largest, largest.max() or 1.0))
 
 
 def _axes(model: Model) -> dict[str, Array]:
     axes = {name: _axis(name, model) for name in model.inputs if name != "incident_power"}
     if "incident_power" in model.inputs:
         bend = _bending_power(model, {n: v[v.size // 2] for n, v in axes.items()})
-        axes["incident_power"] = np.geomspace(max(bend / 30, 1e-22), min(bend * 30, 1.0), 8)
-    return axes
+        low, high = max(bend / 30, 1e-22), min(bend * 30, 1.0)
+        axes["incident_power"] = np.geomspace(low, high, _POINTS)
+    return {name: axes[name] for name in model.inputs}
 
 
 def _axis(name: str, model: Model) -> Array:
@@ -136,12 +132,11 @@ def _axis(name: str, model: Model) -> Array:
         longest = max(times, default=1 / np.exp(np.mean(np.log(rates))) if rates else 1e-5)
         return np.linspace(0.0, 5 * longest, 41)
     if name == "temperature":
-        return np.linspace(0.01, 0.3, 9)
+        return np.linspace(0.01, 0.3, _POINTS)
     if name in WORDS and WORDS[name].kind == "power":
-        return np.geomspace(1e-18, 1e-15, 9)
+        return np.geomspace(1e-18, 1e-15, _POINTS)
     if name in WORDS:
-        values = np.linspace(0.02, 0.5, 9)
-        return values.astype(complex) if WORDS[name].complex else values
+        return np.linspace(0.02, 0.5, _POINTS)
     return np.arange(3.0)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
+from loaders.labber_files import LabberFile, Step, line
 
 import powercal as pc
-from loaders.labber_files import LabberFile, Step, line
 from powercal import registry
 from powercal.loaders.hdf5 import save_traces
 from powercal.testing import LoaderContract, ModelContract
@@ -27,7 +28,7 @@ class TestBuiltInModels(ModelContract):
 
 class TestOwnHdf5(LoaderContract):
     loader = registry.get_loader("hdf5")
-    facts = {
+    facts: ClassVar = {
         "sizes": {"power": 3, "frequency": 11},
         "attrs": {"plane": "instrument", "detection": "coherent"},
         "ranges": {"incident_power": (1e-5, 1e-3), "frequency": (5.0e9, 5.1e9)},
@@ -48,7 +49,7 @@ class TestOwnHdf5(LoaderContract):
 
 class TestCsv(LoaderContract):
     loader = registry.get_loader("csv")
-    facts = {
+    facts: ClassVar = {
         "sizes": {"frequency": 11},
         "attrs": {"plane": "device"},
         "ranges": {"incident_power": (1e-16, 1e-16), "excited_population": (0.1, 0.2)},
@@ -64,8 +65,8 @@ class TestCsv(LoaderContract):
 
 class TestTouchstone(LoaderContract):
     loader = registry.get_loader("touchstone")
-    options = {"incident_power_dbm": -30.0}
-    facts = {
+    options: ClassVar = {"incident_power_dbm": -30.0}
+    facts: ClassVar = {
         "sizes": {"frequency": 11},
         "attrs": {"detection": "coherent"},
         "ranges": {"incident_power": (1e-6, 1e-6), "frequency": (5.0e9, 5.1e9)},
@@ -81,7 +82,7 @@ class TestTouchstone(LoaderContract):
 
 class TestLabber(LoaderContract):
     loader = registry.get_loader("labber")
-    facts = {
+    facts: ClassVar = {
         "sizes": {"power": 3, "frequency": 11},
         "attrs": {"plane": "instrument", "detection": "coherent"},
         "ranges": {"incident_power": (1e-5, 1e-3), "frequency": (5.0e9, 5.1e9)},
