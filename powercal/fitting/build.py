@@ -156,6 +156,9 @@ def make_table(
     rows += [nuisance("attenuation_db")] if acts else []
     rows += [nuisance("gain_db")] if gain else []
     _check_wishes(rows, model, request)
+    for name in request.sigma:
+        if name not in names:
+            raise unknown_name("fitted observable (sigma)", name, names)
     defaults = {r.name: r.example for r in rows if not r.vary}
     held = {**{k: v for k, v in defaults.items() if k not in request.free}, **request.fixed}
     held = {k: v for k, v in held.items() if k not in request.priors or k in request.fixed}

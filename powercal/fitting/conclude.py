@@ -148,10 +148,12 @@ def remedies_for(
         return ("more data, or a prior: the data confine the parameter too weakly",)
     out = [_as_options(group) for group in lifting_sets(problem, found)]
     for name in problem.model.observables:
-        if name not in traces and not any(b.name == name for b in problem.blocks):
-            left = _nullity_with_observable(problem, x, problem.model.observables.index(name))
-            if left < need:
-                out.append(f"measure {name} as well{_remaining(left)}")
+        if any(b.name == name for b in problem.blocks):
+            continue
+        left = _nullity_with_observable(problem, x, problem.model.observables.index(name))
+        if left < need:
+            advice = f"--observable {name} too" if name in traces else f"measure {name} as well"
+            out.append(f"{advice}{_remaining(left)}")
     for d in problem.model.derived:
         if not d.name.startswith("T1"):
             continue

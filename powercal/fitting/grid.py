@@ -52,6 +52,11 @@ def choose_observables(
         return power_from_reflection(traces), wanted
     names = wanted or held
     absent = [n for n in names if n not in traces]
+    if not names and "received" in traces:
+        raise FitError(
+            "the traces hold a received voltage, which means nothing in watts by itself; give a "
+            "reference trace to to_device_plane (command line: --reference FILE)"
+        )
     if not names or absent:
         raise FitError(
             f"the traces hold {', '.join(map(str, traces.data_vars)) or 'nothing'}; model "

@@ -242,7 +242,7 @@ def _assemble(
         request=request.plain(),
         source={
             k: str(traces.attrs[k])
-            for k in ("source", "source_sha256", "loader", "reference")
+            for k in ("source", "source_sha256", "loader", "reference", "item", "selection")
             if k in traces.attrs
         },
         version=__version__,
@@ -331,6 +331,13 @@ def batch_dimensions(traces: DeviceTraces, model: str | Model) -> tuple[str, ...
     return tuple(dict.fromkeys(str(d) for n in held for d in traces[n].dims if d not in consumed))
 
 
+def _label(traces: DeviceTraces, dim: str, index: int) -> str:
+    """Name an index by its text coordinate (a channel), else by its number."""
+    if dim in traces.coords and traces[dim].dtype.kind in "UO":
+        return str(traces[dim].values[index])
+    return str(index)
+
+
 def fit_each(
     traces: DeviceTraces, model: str | Model, **wishes: Any
 ) -> list[tuple[str, FitResult | PowercalError]]:
@@ -350,8 +357,8 @@ def fit_each(
     out: list[tuple[str, FitResult | PowercalError]] = []
     for index in np.ndindex(*(traces.sizes[d] for d in dims)):
         chosen = dict(zip(dims, (int(i) for i in index), strict=True))
-        label = ",".join(f"{d}={i}" for d, i in chosen.items())
-        one = DeviceTraces(traces.isel(chosen).assign_attrs(selection=label))
+        label = ",".join(f"{d}={_label(traces, d, i)}" for d, i in chosen.items())
+        one = DeviceTraces(traces.isel(chosen).assign_attrs(item=label))
         try:
             out.append((label, fit(one, model, **wishes)))
         except PowercalError as reason:

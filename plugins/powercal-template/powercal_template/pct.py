@@ -37,29 +37,31 @@ def load(path: Path) -> Any:
         lines = path.read_text(encoding="utf-8").splitlines()[1:]
     except UnicodeDecodeError as error:
         raise LoaderError(f"{path.name} is not UTF-8 ({error}); save it as UTF-8") from error
-    head = [line.partition(":") for line in lines if ":" in line]
-    declared = {key.strip(): value.strip() for key, _, value in head}
-    rows = [line.split() for line in lines if line.strip() and ":" not in line]
-    if len(rows) < 2 or set(declared) - set(KEYS) or "plane" not in declared:
+    declared = dict(line.split(": ", 1) for line in lines if ": " in line)
+    rows = [line.split() for line in lines if line.strip() and ": " not in line]
+    if len(rows) < 2 or "plane" not in declared or set(declared) - set(KEYS):
         raise LoaderError(
-            f"{path.name} must hold lines for plane (and detection), names and rows; mend it"
+            f"{path.name} must say plane (and detection), then name columns, then hold rows; "
+            f"it says {', '.join(declared) or 'nothing'} and holds {max(len(rows) - 1, 0)} rows"
         )
-    names = [column.rpartition("_") for column in rows[0]]
+    columns = [column.rpartition("_") for column in rows[0]]
+    words = (word for word, _, _ in columns)
+    arrays: dict[str, Any] = dict(zip(words, _numbers(path, rows), strict=True))
     return pc.traces(
-        units={word: unit for word, _, unit in names},
+        units={word: unit for word, _, unit in columns},
         plane=declared["plane"],
         detection=declared.get("detection"),
-        **{word: _numbers(path, rows, i) for i, (word, _, _) in enumerate(names)},
+        **arrays,
     )
 
 
-def _numbers(path: Path, rows: list[list[str]], column: int) -> Any:
+def _numbers(path: Path, rows: list[list[str]]) -> list[list[float]]:
     try:
-        return [float(row[column]) for row in rows[1:] if len(row) == len(rows[0]) or _short(row)]
-    except (ValueError, IndexError) as error:
+        table = [[float(cell) for cell in row] for row in rows[1:]]
+        return [list(column) for column in zip(*table, strict=True)]
+    except ValueError as error:
         raise LoaderError(
-            f"{path.name}, column {rows[0][column]}: {error}; every row must hold a number for "
-            f"every column"
+            f"{path.name}: {error}; every row must hold one number for each of {', '.join(rows[0])}"
         ) from error
 
 

@@ -49,18 +49,20 @@ def jacobian(incident_power: Any, frequency: Any, temperature: Any, **p: Any) ->
 
 
 def guess(traces: Any, fixed: Any) -> dict[str, Any]:
-    """Start from the strongest absorption: its height gives Γ_S, its half the width and the drive."""
+    """Start from the strongest absorption: its height gives Γ_S, its half width and drive."""
+    import xarray
+
     names = ("absorbed_power", "incident_power", "frequency", "temperature")
-    data = traces[list(names)].broadcast_like(traces["absorbed_power"]).to_dataframe().dropna()
-    absorbed, power, frequency, temperature = (data[name].to_numpy() for name in names)
+    fields = [field.values.ravel() for field in xarray.broadcast(*(traces[n] for n in names))]
+    absorbed, power, frequency, temperature = np.stack(fields)[:, np.isfinite(fields[0])]
     top = int(np.argmax(absorbed))
     centre = fixed.get("qubit_frequency", float(frequency[top]))
     half = HBAR * TWO_PI * centre / (2 * BOLTZMANN * temperature[top])
     gamma_s = 2 * absorbed[top] / (HBAR * TWO_PI * centre * np.tanh(half))
     gamma_s = fixed.get("gamma_s", min(max(float(gamma_s), 1.0), 1e13))
     gamma_2 = gamma_s / 2 + fixed.get("gamma_phi", 0.1 * gamma_s)
-    # Where the absorption is half of the highest, s is about one.
-    knee = float(np.median(power[absorbed > 0.4 * absorbed[top]]))
+    # The weakest drive that absorbs half of the most has s of about one.
+    knee = float(power[absorbed > 0.5 * absorbed[top]].min())
     start = {
         "qubit_frequency": min(max(centre, 1e6), 1e12),
         "gamma_s": gamma_s,
@@ -81,9 +83,7 @@ MODEL = pc.Model(
     observables=("absorbed_power",),
     parameters=(
         _parameter("qubit_frequency", "Hz", "transition frequency", 5e9, min=1e6, max=1e12),
-        _parameter(
-            "gamma_s", "s-1", "Γ↓ + Γ↑ of the defects", 1e6, min=1.0, max=1e13, scale="log"
-        ),
+        _parameter("gamma_s", "s-1", "Γ↓ + Γ↑ of the defects", 1e6, min=1.0, max=1e13, scale="log"),
         _parameter("gamma_phi", "s-1", "pure dephasing rate", 2e5, min=0.0),
         _parameter(
             "drive_scale", "rad2 s-2 W-1", "Ω² per watt", 1e30, min=1e10, max=1e50, scale="log"
