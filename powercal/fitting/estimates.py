@@ -117,7 +117,8 @@ class _Judge:
         error = self._error(unit) if determined else self._reach(c, index)
         if not self.profiles:
             return self._from_covariance(blank, c, xi, determined, error)
-        profile = self.profiler.coordinate(index, error)
+        along = self._along(unit) if determined else None
+        profile = self.profiler.coordinate(index, error, along)
         stderr = error * c.slope(xi)
         estimate = _verdict(blank, determined, value, stderr, profile, (c.low, c.high))
         return self._note_prior(estimate, unit)
@@ -129,6 +130,12 @@ class _Judge:
 
     def _error(self, gradient: FloatArray) -> float:
         return sqrt(max(float(gradient @ self.found.covariance @ gradient), 0.0)) or 1e-12
+
+    def _along(self, gradient: FloatArray) -> FloatArray | None:
+        """How the minimum moves per unit of a quantity that is held: C·g/(gᵀ·C·g)."""
+        moved = self.found.covariance @ gradient
+        size = float(gradient @ moved)
+        return np.asarray(moved / size) if size > 0 else None
 
     def _reach(self, c: Coordinate, index: int) -> float:
         """A first step along a flat direction: a tenth of a factor e, or of the value."""
@@ -188,7 +195,8 @@ class _Judge:
         step = stderr / value if logarithmic else stderr
         if not determined:
             step = 0.1 if logarithmic else 0.1 * max(abs(value), 1e-3)
-        profile = self.profiler.derived(d.name, step, logarithmic)
+        along = self._along(gradient / value if logarithmic else gradient) if determined else None
+        profile = self.profiler.derived(d.name, step, logarithmic, along)
         floor = 0.0 if logarithmic else -inf
         return _verdict(blank, determined, value, stderr, profile, (floor, inf))
 

@@ -48,8 +48,11 @@ class Profiler:
         self.better: FloatArray | None = None
         self.visited: list[tuple[float, FloatArray]] = [(0.0, x)]
 
-    def coordinate(self, index: int, step: float) -> Profile:
-        """Profile a free coordinate; ``step`` (solver units) is a first guess of its error."""
+    def coordinate(self, index: int, step: float, slope: FloatArray | None = None) -> Profile:
+        """Profile a free coordinate; ``step`` (solver units) is a first guess of its error.
+
+        ``slope`` is how the minimum moves along per unit of the coordinate, where that is known.
+        """
         c = self.problem.coordinates[index]
 
         def at(target: float, start: FloatArray) -> tuple[float, FloatArray]:
@@ -61,14 +64,18 @@ class Profiler:
         bounds = (float(self.problem.lower[index]), float(self.problem.upper[index]))
         reach = FAR if c.log else FAR_DB / c.scale if c.name.endswith("_db") else inf
         origin = (float(self.x[index]), 0.0, self.x)
-        low, high = (self._side(at, origin, sign * step, bounds, reach) for sign in (-1.0, 1.0))
+        low, high = (
+            self._side(at, origin, sign * step, bounds, reach, slope) for sign in (-1.0, 1.0)
+        )
         si = {
             k: {n: End(_si(c.to_si, e.value), e.closed) for n, e in side.items()}
             for k, side in (("low", low), ("high", high))
         }
         return Profile(si["low"], si["high"], self.better)
 
-    def derived(self, name: str, step: float, logarithmic: bool) -> Profile:
+    def derived(
+        self, name: str, step: float, logarithmic: bool, slope: FloatArray | None = None
+    ) -> Profile:
         """Profile a derived quantity through a stiff row that holds it."""
         value = self.problem.quantity(name, self.x)
         to, back = (np.log, np.exp) if logarithmic else (float, float)
@@ -78,18 +85,19 @@ class Profiler:
                 found = self.problem.quantity(name, x)
                 return (float(to(found)) if found > 0 or not logarithmic else -600.0) - target
 
-            def slope(x: FloatArray) -> FloatArray:
+            def steepness(x: FloatArray) -> FloatArray:
                 gradient = self.problem.gradient(name, x)
                 return gradient / self.problem.quantity(name, x) if logarithmic else gradient
 
-            return self._constrained(gap, slope, start, step)
+            return self._constrained(gap, steepness, start, step)
 
         centre = float(to(value))
 
         def walk(sign: float) -> dict[int, End]:
             first = self._farthest(name, to, sign)
             reach = max(FAR - abs(first[0] - centre), 0.0) if logarithmic else inf
-            return self._side(at, first, sign * step, (-inf, inf), reach)
+            near = first[0] == centre
+            return self._side(at, first, sign * step, (-inf, inf), reach, slope if near else None)
 
         low, high = walk(-1.0), walk(1.0)
         sides = [
@@ -131,6 +139,7 @@ class Profiler:
         step: float,
         bounds: tuple[float, float],
         most: float,
+        slope: FloatArray | None = None,
     ) -> dict[int, End]:
         """Walk outward with doubling steps until χ² has risen enough or a bound is met."""
         bound = bounds[0] if step < 0 else bounds[1]
@@ -139,7 +148,7 @@ class Profiler:
             target = origin + reach
             stopped = (target <= bound) if step < 0 else (target >= bound)
             target = bound if stopped else target
-            rise, x = at(target, self._ahead(known, target))
+            rise, x = at(target, self._ahead(known, target, slope))
             known.append((target, rise, x))
             self.visited.append((rise, x))
             if stopped or rise > LEVELS[95]:
@@ -150,11 +159,17 @@ class Profiler:
                 break
         return {level: self._crossing(at, known, rise) for level, rise in LEVELS.items()}
 
-    def _ahead(self, known: list[tuple[float, float, FloatArray]], target: float) -> FloatArray:
+    def _ahead(
+        self,
+        known: list[tuple[float, float, FloatArray]],
+        target: float,
+        slope: FloatArray | None,
+    ) -> FloatArray:
         """Extrapolate the last two minima: a long valley is followed, not found again each time."""
         last = known[-1]
         if len(known) < 2 or known[-1][0] == known[-2][0]:
-            return last[2]
+            ahead = last[2] if slope is None else last[2] + slope * (target - last[0])
+            return np.clip(ahead, self.problem.lower, self.problem.upper)
         before = known[-2]
         share = (target - last[0]) / (last[0] - before[0])
         ahead = last[2] + share * (last[2] - before[2])
@@ -177,13 +192,14 @@ class Profiler:
         if above is None:
             return End(known[-1][0], False)
         near, far = known[above - 1], known[above]
-        for count in range(12):
+        for count in range(40):
             a, b = np.sqrt(max(near[1], 0.0)), np.sqrt(far[1])
             share = (np.sqrt(level) - a) / (b - a)
-            if count % 4 == 3:  # a kink where a bound sets in defeats the secant: halve
+            if count > 2 and count % 2:  # a kink where a bound sets in defeats the secant: halve
                 share = 0.5
-            target = near[0] + float(np.clip(share, 0.02, 0.98)) * (far[0] - near[0])
-            rise, x = at(target, near[2])
+            share = float(np.clip(share, 0.02, 0.98))
+            target = near[0] + share * (far[0] - near[0])
+            rise, x = at(target, near[2] + share * (far[2] - near[2]))
             if abs(rise - level) < 0.01 * level or abs(far[0] - near[0]) < 1e-7 * abs(target):
                 return End(target, True)
             if rise > level:
@@ -197,7 +213,15 @@ class Profiler:
     def _minimum(self, start: FloatArray, held: NDArray[np.bool_]) -> Minimum:
         p = self.problem
         return minimise(
-            p.residual, p.jacobian, start, p.lower, p.upper, held, iterations=40, tolerance=1e-7
+            p.residual,
+            p.jacobian,
+            start,
+            p.lower,
+            p.upper,
+            held,
+            iterations=40,
+            tolerance=1e-7,
+            damping=1e-6,
         )
 
     def _value(self, found: Minimum) -> tuple[float, FloatArray]:
@@ -221,6 +245,7 @@ class Profiler:
             p.upper,
             iterations=60,
             tolerance=1e-9,
+            damping=1e-12,
         )
         miss = abs(gap(found.x)) / abs(unit)
         r = p.residual(found.x)

@@ -30,6 +30,7 @@ def minimise(
     held: NDArray[np.bool_] | None = None,
     iterations: int = 100,
     tolerance: float = 1e-13,
+    damping: float = 1e-3,
 ) -> Minimum:
     """Find the least sum of squares inside bounds.
 
@@ -49,6 +50,9 @@ def minimise(
         Most Jacobians to compute.
     tolerance : float
         Converged when a full step promises less than this times (1 + χ²).
+    damping : float
+        First damping, relative to the scaled normal matrix; small where the start is nearly
+        right, and very small with a stiff row, beside which all else is soft.
 
     Returns
     -------
@@ -58,7 +62,7 @@ def minimise(
     x = np.clip(start, lower, upper)
     still = np.zeros(x.size, dtype=bool) if held is None else held
     r = residual(x)
-    chi2, damping, evaluations, converged = float(r @ r), 1e-3, 1, False
+    chi2, evaluations, converged = float(r @ r), 1, False
     for _ in range(iterations):
         j = jacobian(x)
         gradient, normal = j.T @ r, j.T @ j
@@ -83,7 +87,7 @@ def minimise(
             found = float(r_trial @ r_trial)
             if np.isfinite(found) and found <= chi2:
                 gained = (chi2 - found) / promise if promise > 0 else 1.0
-                damping = max(damping * (0.1 if gained > 0.5 else 1.0), 1e-12)
+                damping = max(damping * (0.1 if gained > 0.5 else 1.0), 1e-13)
                 x, r, chi2, accepted = trial, r_trial, found, True
                 break
             damping = damping * 10

@@ -17,7 +17,8 @@ Array = NDArray[Any]
 def fault(model: Model, sentence: str) -> ContractError:
     """Return the error for a model's fault, to be raised by the caller."""
     chosen = ", ".join(f"{key}={value}" for key, value in model.chosen.items())
-    return ContractError(f"model {model.name!r}{f' ({chosen})' if chosen else ''}: {sentence}")
+    which = f"model {model.name!r} ({chosen})" if chosen else f"model {model.name!r}"
+    return ContractError(f"{which}: {sentence}", model.name)
 
 
 def call(model: Model, part: str, function: Callable[..., Any], *args: Any, **named: Any) -> Any:

@@ -11,7 +11,7 @@ hundred numbers are judged, each outside with probability 6e-5.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,6 @@ class Case:
     measure: Callable[[int], FitResult]
     truth: dict[str, float]
     judged: tuple[str, ...]
-    logarithmic: tuple[str, ...] = field(default=())
 
 
 def measured(seed: int, value: float, std: float, which: int = 0) -> tuple[float, float]:
@@ -89,14 +88,16 @@ def with_population(seed: int, model: str = "finite_temperature", **more: Any) -
     return fit(traces, model, **more)
 
 
-def known_drive_scale(seed: int) -> FitResult:
+def known_drive_scale(seed: int, points: int = 101) -> FitResult:
     """Noise that grows with power and is not stated: σ per trace comes from residuals."""
+    frequency = F0 + 2.7e6 * np.linspace(-1.0, 1.0, points)
+    noise = 0.004 * np.sqrt(points / 21) * WATT * np.geomspace(0.5, 2.0, 7)[:, None]
     traces = pc.simulate(
         "finite_temperature",
         WARM,
-        inputs=SWEEP,
+        inputs={**SWEEP, "frequency": frequency},
         seed=seed,
-        noise={"absorbed_power": 0.004 * WATT * np.geomspace(0.5, 2.0, 7)[:, None]},
+        noise={"absorbed_power": noise},
         observables=["absorbed_power"],
         state_noise=False,
         detection="absorbed",
@@ -108,7 +109,7 @@ def with_partition(seed: int) -> FitResult:
     return with_population(seed, "multi_channel", priors={"f": measured(seed, 0.3, 0.02)})
 
 
-def power_balance(seed: int) -> FitResult:
+def power_balance(seed: int, intervals: str = "covariance") -> FitResult:
     traces = pc.simulate(
         "power_balance",
         {"gamma_1": 6e6, "n_th": 0.06},
@@ -117,7 +118,7 @@ def power_balance(seed: int) -> FitResult:
         noise={"absorbed_power": 0.01 * WATT},
         input_noise={"excited_population": 0.03},
     )
-    return fit(traces, "power_balance")
+    return pc.fit(DeviceTraces(traces), "power_balance", intervals=intervals)
 
 
 def reflection(seed: int, truth: dict[str, float], *free: str, state: bool = True) -> FitResult:
@@ -306,9 +307,9 @@ def table(found: dict[str, NDArray[np.float64]]) -> str:
     )
 
 
-def judge(name: str, count: int) -> None:
-    found = pulls(CASES[name], count)
-    print(f"\n{name}, {count} data sets\n{table(found)}")
+def judge(case: Case, count: int) -> None:
+    found = pulls(case, count)
+    print(f"\ncase {case.index}, {count} data sets\n{table(found)}")
     for p in found.values():
         assert abs(p.mean()) < 4 / np.sqrt(count), table(found)
         assert abs(p.std(ddof=1) - 1) < 4 / np.sqrt(2 * count), table(found)
@@ -316,10 +317,93 @@ def judge(name: str, count: int) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_estimates_scatter_about_the_truth_as_their_errors_say(name: str) -> None:
-    judge(name, 100)
+    judge(CASES[name], 100)
 
 
 @pytest.mark.statistics
 @pytest.mark.parametrize("name", CASES)
 def test_estimates_scatter_as_their_errors_say_in_500_data_sets(name: str) -> None:
-    judge(name, 500)
+    judge(CASES[name], 500)
+
+
+@pytest.mark.statistics
+@pytest.mark.xfail(
+    strict=True,
+    reason="σ of a trace estimated from a few points counts as known: errors are about 1/8 too "
+    "small with 20 points per trace, a fifth with 10 (Kenward and Roger 1997 have the remedy)",
+)
+def test_errors_hold_also_where_the_noise_of_a_trace_is_known_from_eleven_points() -> None:
+    known = CASES["known_drive_scale"]
+    judge(replace(known, index=10, measure=lambda seed: known_drive_scale(seed, 11)), 500)
+
+
+# ---- intervals ----
+
+# 40 data sets: the number covered lies inside with probability 1 − 1e-4 if the intervals are true.
+_RISK = 1e-4
+
+
+def covered(case: Case, names: tuple[str, ...], count: int) -> dict[tuple[str, int], int]:
+    """How many profile intervals hold the truth."""
+    hits = {(name, level): 0 for name in names for level in (68, 95)}
+    for i in range(count):
+        result = case.measure(1000 * case.index + i)
+        for name in names:
+            e, true = result[name], case.truth[name]
+            for level, interval in ((68, e.interval68), (95, e.interval95)):
+                assert interval is not None, f"data set {i}: {name} is {e.status}"
+                hits[name, level] += interval[0] <= true <= interval[1]
+    return hits
+
+
+def short_balance(seed: int) -> FitResult:
+    return power_balance(seed, intervals="profile")
+
+
+def small_sweep(seed: int) -> FitResult:
+    """n_th is compatible with 0 in most data sets: the profile must cover near its bound too."""
+    traces = pc.simulate(
+        "finite_temperature",
+        {**WARM, "n_th": 0.02},
+        inputs={
+            "incident_power": SWEEP["incident_power"][::2],
+            "frequency": SWEEP["frequency"][::2],
+        },
+        seed=seed,
+        noise={"absorbed_power": 0.02 * WATT, "excited_population": 0.02},
+        observables=["absorbed_power", "excited_population"],
+        detection="absorbed",
+    )
+    return pc.fit(DeviceTraces(traces), "finite_temperature")
+
+
+PROFILED = {
+    "power_balance": (
+        Case(11, short_balance, CASES["power_balance"].truth, ()),
+        ("gamma_1", "n_th", "T1"),
+    ),
+    "finite_temperature": (
+        Case(12, small_sweep, {**WARM, **rates(6e6, 0.02, 1e6), "n_th": 0.02}, ()),
+        ("qubit_frequency", "gamma_1", "n_th", "gamma_phi", "gamma_2"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PROFILED)
+def test_profile_intervals_cover_the_truth_as_often_as_they_say(name: str) -> None:
+    expect_coverage(name, 40)
+
+
+@pytest.mark.statistics
+@pytest.mark.parametrize("name", PROFILED)
+def test_profile_intervals_cover_in_300_data_sets(name: str) -> None:
+    expect_coverage(name, 300)
+
+
+def expect_coverage(name: str, count: int) -> None:
+    case, names = PROFILED[name]
+    hits = covered(case, names, count)
+    print(f"\n{name}, {count} data sets: {hits}")
+    for (_, level), hit in hits.items():
+        low, high = binom.interval(1 - _RISK, count, {68: 0.6827, 95: 0.95}[level])
+        assert low <= hit <= high, hits
