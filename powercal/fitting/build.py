@@ -233,6 +233,9 @@ def make_problem(
     if line is not None and "incident_power" in inputs:
         inputs["incident_power"] = _tabulated(line, inputs)
     members = {p: grid.index(_known_dim(grid, p, d)) for p, d in request.per.items()}
+    for row in table.rows:
+        if row.scope == "per_trace" and row.name in table.free and row.name not in members:
+            members[row.name] = np.unique(_trace_index(grid), return_inverse=True)[1]
     problem = Problem(
         model=model,
         inputs=inputs,

@@ -34,9 +34,9 @@ def minimise(
 ) -> Minimum:
     """Find the least sum of squares inside bounds.
 
-    A step that crosses a bound is shortened along its ray and the coordinate is put onto the
-    bound; it is released when the gradient points inside (clipping each component instead makes
-    false minima).
+    Each step minimises the damped quadratic model *inside* the bounds by an active set: where its
+    path meets a bound it goes on along the bound (clipping each component instead makes false
+    minima, stopping at the first bound makes zigzags).
 
     Parameters
     ----------
@@ -59,6 +59,24 @@ def minimise(
     Minimum
         The best point found.
     """
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        # Far from any minimum a curve may overflow; such a trial is no candidate.
+        return _search(
+            residual, jacobian, start, lower, upper, held, iterations, tolerance, damping
+        )
+
+
+def _search(
+    residual: Callable[[FloatArray], FloatArray],
+    jacobian: Callable[[FloatArray], FloatArray],
+    start: FloatArray,
+    lower: FloatArray,
+    upper: FloatArray,
+    held: NDArray[np.bool_] | None,
+    iterations: int,
+    tolerance: float,
+    damping: float,
+) -> Minimum:
     x = np.clip(start, lower, upper)
     still = np.zeros(x.size, dtype=bool) if held is None else held
     r = residual(x)
@@ -66,22 +84,18 @@ def minimise(
     for _ in range(iterations):
         j = jacobian(x)
         gradient, normal = j.T @ r, j.T @ j
-        blocked = ((x <= lower) & (gradient > 0)) | ((x >= upper) & (gradient < 0)) | still
-        moving = ~blocked & (np.diag(normal) > 0)
+        moving = ~still & (np.diag(normal) > 0)
         if not moving.any():
             converged = True
             break
         accepted = False
         for _ in range(30):
-            step = _inward_step(normal, gradient, moving, damping, x, lower, upper)
-            step, hit = _shorten(x, step, lower, upper)
+            trial = _trial(normal, gradient, moving, damping, x, lower, upper)
+            step = trial - x
             promise = -float(2 * gradient @ step + step @ normal @ step)
-            if promise <= tolerance * (1 + chi2) and damping <= 1.0 and hit < 0:
+            if promise <= tolerance * (1 + chi2) and damping <= 1.0:
                 converged = True
                 break
-            trial = np.clip(x + step, lower, upper)
-            if hit >= 0:
-                trial[hit] = lower[hit] if step[hit] < 0 else upper[hit]
             r_trial = residual(trial)
             evaluations += 1
             found = float(r_trial @ r_trial)
@@ -97,7 +111,7 @@ def minimise(
     return Minimum(x, chi2, converged, evaluations)
 
 
-def _inward_step(
+def _trial(
     normal: FloatArray,
     gradient: FloatArray,
     moving: NDArray[np.bool_],
@@ -106,43 +120,40 @@ def _inward_step(
     lower: FloatArray,
     upper: FloatArray,
 ) -> FloatArray:
-    """Solve for a step; a coordinate on its bound that would be pushed out stays there."""
-    moving = moving.copy()
-    while True:
-        step = _step(normal, gradient, moving, damping)
-        outward = ((x <= lower) & (step < 0)) | ((x >= upper) & (step > 0))
-        if not (outward & moving).any():
-            return step
-        moving &= ~outward
-
-
-def _step(
-    normal: FloatArray, gradient: FloatArray, moving: NDArray[np.bool_], damping: float
-) -> FloatArray:
+    """Return the point inside the bounds where the damped quadratic about x is least."""
     index = np.flatnonzero(moving)
-    if index.size == 0:
-        return np.zeros(gradient.size)
     scale = np.sqrt(np.diag(normal)[index])
     matrix = normal[np.ix_(index, index)] / np.outer(scale, scale)
     # 1e-14 keeps an exactly flat direction from blowing up; it does not slow the others.
     matrix = matrix + (damping + 1e-14) * np.eye(index.size)
+    low, high = (lower - x)[index] * scale, (upper - x)[index] * scale
+    step = _least_in_box(matrix, gradient[index] / scale, low, high)
+    trial = x.copy()
+    trial[index] = np.clip(x[index] + step / scale, lower[index], upper[index])
+    # On a bound means exactly on it.
+    trial[index] = np.where(step <= low, lower[index], trial[index])
+    trial[index] = np.where(step >= high, upper[index], trial[index])
+    return trial
+
+
+def _least_in_box(
+    matrix: FloatArray, gradient: FloatArray, low: FloatArray, high: FloatArray
+) -> FloatArray:
+    """Minimise gᵀs + ½ sᵀMs for low ≤ s ≤ high (low ≤ 0 ≤ high) by a primal active set."""
     step = np.zeros(gradient.size)
-    try:
-        step[index] = -np.linalg.solve(matrix, gradient[index] / scale) / scale
-    except np.linalg.LinAlgError:
-        step[index] = -gradient[index] / scale**2
+    for _ in range(10 + 4 * step.size):
+        slope = gradient + matrix @ step
+        free = ~(((step <= low) & (slope > 0)) | ((step >= high) & (slope < 0)))
+        path = np.zeros(step.size)
+        if free.any():
+            path[free] = -np.linalg.solve(matrix[np.ix_(free, free)], slope[free])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            room = np.where(
+                path > 0, (high - step) / path, np.where(path < 0, (low - step) / path, np.inf)
+            )
+        first = int(np.argmin(room))
+        step = step + min(float(room[first]), 1.0) * path
+        if room[first] >= 1.0:
+            break
+        step[first] = low[first] if path[first] < 0 else high[first]
     return step
-
-
-def _shorten(
-    x: FloatArray, step: FloatArray, lower: FloatArray, upper: FloatArray
-) -> tuple[FloatArray, int]:
-    """Cut a step at the first bound on its way; say which coordinate hit (−1: none)."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        room = np.where(
-            step > 0, (upper - x) / step, np.where(step < 0, (lower - x) / step, np.inf)
-        )
-    first = int(np.argmin(room))
-    if room[first] >= 1:
-        return step, -1
-    return step * max(float(room[first]), 0.0), first
