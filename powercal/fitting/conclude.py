@@ -195,6 +195,16 @@ def _nullity_with_observable(problem: Problem, x: FloatArray, index: int) -> int
 def notes(result: FitResult, solution: Solution, traces: DeviceTraces) -> tuple[Flag, ...]:
     """Collect what a reader must know."""
     out = [Flag(name="data", sentence=s) for s in flags(traces)]
+    for block in solution.problem.blocks:
+        missing = next(iter(solution.problem.inputs.values())).size - block.points.size
+        if missing:
+            out.append(
+                Flag(
+                    name="left_out",
+                    sentence=f"{missing} points of {block.name} have no finite data, σ or input "
+                    f"and were left out",
+                )
+            )
     if not solution.converged:
         out.append(
             Flag(name="not_converged", sentence=f"the fit did not converge: {solution.message}")

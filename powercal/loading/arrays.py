@@ -23,7 +23,7 @@ _AXES = {
 def traces(
     *,
     units: Mapping[str, str],
-    plane: str,
+    plane: str | None = None,
     detection: str | None = None,
     transition_frequency: float | None = None,
     bath_temperature: float | None = None,
