@@ -328,7 +328,7 @@ def nominal(
     loss = _mean(line.attenuation_db) if attenuation_db is None else attenuation_db
     gain = _mean(line.gain_db) if gain_db is None else gain_db
     if traces.attrs.get("setup") == "referenced":
-        gain = -loss
+        gain = loss  # a power relative to the generator shrinks like the incident one
     if "incident_power" in data:
         data = data.assign(incident_power=data["incident_power"] * 10 ** (-loss / 10))
     powers = [n for n in ("reflected_power", "transmitted_power", "absorbed_power") if n in data]

@@ -93,6 +93,7 @@ def simulate(
     generator = np.random.default_rng(seed)
     fields = _fields(chosen, inputs)
     arguments = _arguments(chosen, values)
+    _check_noise(chosen, noise or {}, input_noise or {})
     broadcast = _broadcast(fields)
     curves = chosen.curve(*(broadcast[n].values for n in chosen.inputs), **arguments)
     data: dict[str, Any] = {}
@@ -135,6 +136,17 @@ def _arguments(model: Model, values: Mapping[str, float]) -> dict[str, float]:
             f"no value for {', '.join(missing)} of model {model.name!r}; give it"
         )
     return {p.name: values.get(p.name, neutral.get(p.name, p.example)) for p in model.parameters}
+
+
+def _check_noise(model: Model, noise: Iterable[str], input_noise: Iterable[str]) -> None:
+    """A misspelt name must not give data without noise."""
+    for kind, names, offered in (
+        ("observable", noise, model.observables),
+        ("input", input_noise, model.inputs),
+    ):
+        for name in names:
+            if name not in offered:
+                raise unknown_name(f"{kind} of model {model.name!r} (noise)", name, offered)
 
 
 def _broadcast(fields: Mapping[str, xr.DataArray]) -> dict[str, xr.DataArray]:

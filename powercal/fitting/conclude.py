@@ -216,15 +216,22 @@ def notes(result: FitResult, solution: Solution, traces: DeviceTraces) -> tuple[
         )
         for n in result.undetermined
     ]
-    shifts = {s.name: s for s in result.systematics}
-    if "weights" in shifts:
+    moved = _moved_by_weights(result)
+    if moved:
         out.append(
             Flag(
                 name="weights",
-                sentence="another defensible weighting moves the estimates; see systematics",
+                sentence=f"with another defensible weighting {', '.join(moved)} would move by more "
+                f"than a standard error (see systematics)",
             )
         )
     return tuple(out)
+
+
+def _moved_by_weights(result: FitResult) -> list[str]:
+    shifts = next((s.shifts for s in result.systematics if s.name == "weights"), {})
+    errors = {e.name: e.stderr for e in result.parameters if e.stderr}
+    return [n for n, by in shifts.items() if n in errors and abs(by) > (errors[n] or np.inf)]
 
 
 def _misfit(result: FitResult, solution: Solution) -> list[Flag]:

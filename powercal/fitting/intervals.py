@@ -10,13 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powercal.fitting.levenberg import Minimum, minimise
+from powercal.fitting.pieces import Coordinate
 from powercal.fitting.problem import Problem
 
 FloatArray = NDArray[np.float64]
+Point = tuple[float, float, FloatArray]  # where, rise of χ², all coordinates
 LEVELS = {68: 1.0, 95: 3.841458820694124}
 FAR = 9.0  # in logarithms: what may differ by a factor 8000 is called unbounded
 FAR_DB = 60.0
 _STIFF = 1e5  # a derived quantity is held by a row this stiff: its Δχ² is 1e-10 of a unit
+_FALSE_WALLS = 12  # how often a profile may get stuck and go on
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ class Profiler:
             self._side(at, origin, sign * step, bounds, reach, slope) for sign in (-1.0, 1.0)
         )
         si = {
-            k: {n: End(_si(c.to_si, e.value), e.closed) for n, e in side.items()}
+            k: {n: End(_si(c, e.value, bounds), e.closed) for n, e in side.items()}
             for k, side in (("low", low), ("high", high))
         }
         return Profile(si["low"], si["high"], self.better)
@@ -114,9 +117,7 @@ class Profiler:
         ]
         return Profile(sides[0], sides[1], self.better)
 
-    def _farthest(
-        self, name: str, to: Callable[[float], float], sign: float
-    ) -> tuple[float, float, FloatArray]:
+    def _farthest(self, name: str, to: Callable[[float], float], sign: float) -> Point:
         """Return the point already seen inside Δχ² ≤ 1 where a derived quantity is most extreme.
 
         Valleys are long and bent: a walk that starts at their far end does not get stuck midway.
@@ -135,33 +136,71 @@ class Profiler:
     def _side(
         self,
         at: Callable[[float, FloatArray], tuple[float, FloatArray]],
-        first: tuple[float, float, FloatArray],
+        first: Point,
         step: float,
         bounds: tuple[float, float],
         most: float,
         slope: FloatArray | None = None,
     ) -> dict[int, End]:
-        """Walk outward with doubling steps until χ² has risen enough or a bound is met."""
+        """Walk outward until χ² has risen enough or a bound is met, past walls that were none."""
         bound = bounds[0] if step < 0 else bounds[1]
-        known, origin, reach = [first], first[0], step
+        known, reach, ends = [first], step, {}
+        for _ in range(_FALSE_WALLS):
+            self._walk(at, known, reach, bound, most, slope)
+            ends = {level: self._crossing(at, known, rise) for level, rise in LEVELS.items()}
+            reach = 1.5 * self._false_wall(at, known)
+            if reach == 0:
+                break
+        return ends
+
+    def _walk(
+        self,
+        at: Callable[[float, FloatArray], tuple[float, FloatArray]],
+        known: list[Point],
+        reach: float,
+        bound: float,
+        most: float,
+        slope: FloatArray | None,
+    ) -> None:
+        """Add points at doubling distances until χ² has risen by the larger level, or a bound."""
+        origin = known[0][0]
         for _ in range(60):
             target = origin + reach
-            stopped = (target <= bound) if step < 0 else (target >= bound)
+            stopped = (target <= bound) if reach < 0 else (target >= bound)
             target = bound if stopped else target
             rise, x = at(target, self._ahead(known, target, slope))
             known.append((target, rise, x))
             self.visited.append((rise, x))
             if stopped or rise > LEVELS[95]:
                 break
-            reach *= self._growth(rise, known)
-            if abs(reach) > most and rise < LEVELS[68]:
-                known.append((-inf if step < 0 else inf, rise, x))
+            if abs(reach) >= most and rise < LEVELS[68]:
+                known.append((-inf if reach < 0 else inf, rise, x))
                 break
-        return {level: self._crossing(at, known, rise) for level, rise in LEVELS.items()}
+            longer = reach * self._growth(rise, known)
+            # As far as counts for unbounded, but there a look is taken first.
+            reach = longer if abs(reach) >= most else float(np.clip(longer, -most, most))
+
+    def _false_wall(
+        self, at: Callable[[float, FloatArray], tuple[float, FloatArray]], known: list[Point]
+    ) -> float:
+        """Return how far to go on (0: not at all) where χ² jumped because a search got stuck.
+
+        χ² is continuous along a profile: a jump is tried again from the near side, and taken out
+        of the known points if χ² is low there after all.
+        """
+        wall = next((i for i, k in enumerate(known) if k[1] > LEVELS[68]), 0)
+        if wall == 0 or known[wall - 1][1] > 0.5 * LEVELS[68]:
+            return 0.0
+        near, far = known[wall - 1], known[wall]
+        rise, x = at(far[0], near[2])
+        if rise > LEVELS[68]:
+            return 0.0
+        known[wall:] = [(far[0], rise, x)]
+        return far[0] - known[0][0]
 
     def _ahead(
         self,
-        known: list[tuple[float, float, FloatArray]],
+        known: list[Point],
         target: float,
         slope: FloatArray | None,
     ) -> FloatArray:
@@ -176,7 +215,7 @@ class Profiler:
         return np.clip(ahead, self.problem.lower, self.problem.upper)
 
     @staticmethod
-    def _growth(rise: float, known: list[tuple[float, float, FloatArray]]) -> float:
+    def _growth(rise: float, known: list[Point]) -> float:
         if rise < 0.05:
             return 2.0 if len(known) < 8 else 4.0
         return float(min(2.0, max(1.15, 1.02 * np.sqrt(LEVELS[95] / rise))))
@@ -184,14 +223,14 @@ class Profiler:
     def _crossing(
         self,
         at: Callable[[float, FloatArray], tuple[float, FloatArray]],
-        known: list[tuple[float, float, FloatArray]],
+        known: list[Point],
         level: float,
     ) -> End:
         """Find where the rise passes a level between two known points (√Δχ² is nearly straight)."""
         above = next((i for i, k in enumerate(known) if k[1] > level), None)
         if above is None:
             return End(known[-1][0], False)
-        near, far = known[above - 1], known[above]
+        near, far, probes = known[above - 1], known[above], []
         for count in range(40):
             a, b = np.sqrt(max(near[1], 0.0)), np.sqrt(far[1])
             share = (np.sqrt(level) - a) / (b - a)
@@ -200,13 +239,19 @@ class Profiler:
             share = float(np.clip(share, 0.02, 0.98))
             target = near[0] + share * (far[0] - near[0])
             rise, x = at(target, near[2] + share * (far[2] - near[2]))
+            probes.append((target, rise, x))
             if abs(rise - level) < 0.01 * level or abs(far[0] - near[0]) < 1e-7 * abs(target):
-                return End(target, True)
+                break
             if rise > level:
                 far = (target, rise, x)
             else:
                 near = (target, rise, x)
-        return End(0.5 * (near[0] + far[0]), True)
+        else:
+            target = 0.5 * (near[0] + far[0])
+        outward = np.sign(known[above][0] - known[0][0])
+        known[above:above] = probes
+        known.sort(key=lambda k: outward * k[0])
+        return End(target, True)
 
     # ---- minima ----
 
@@ -254,8 +299,11 @@ class Profiler:
         return (inf if miss > 1e-2 else self._value(Minimum(found.x, chi2, True, 0))[0]), found.x
 
 
-def _si(to_si: Callable[[float], float], x: float) -> float:
-    if np.isfinite(x):
-        return to_si(x)
-    # A log coordinate that runs away downward runs towards zero.
-    return 0.0 if x < 0 and to_si(-500.0) > 0 else x
+def _si(c: Coordinate, x: float, bounds: tuple[float, float]) -> float:
+    """Return the SI value of an end; a bound is the bound itself, not a rounding of it."""
+    if not np.isfinite(x):
+        # A log coordinate that runs away downward runs towards zero.
+        return 0.0 if c.log and x < 0 else x
+    if x <= bounds[0]:
+        return c.low
+    return c.high if x >= bounds[1] else c.to_si(x)

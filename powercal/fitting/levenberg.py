@@ -139,21 +139,30 @@ def _trial(
 def _least_in_box(
     matrix: FloatArray, gradient: FloatArray, low: FloatArray, high: FloatArray
 ) -> FloatArray:
-    """Minimise gᵀs + ½ sᵀMs for low ≤ s ≤ high (low ≤ 0 ≤ high) by a primal active set."""
-    step = np.zeros(gradient.size)
+    """Minimise gᵀs + ½ sᵀMs for low ≤ s ≤ high (low ≤ 0 ≤ high) by a primal active set.
+
+    One bound is taken up or given back at a time, and given back only where the rest is at its
+    least: releasing several at once goes round in circles where coordinates are correlated.
+    """
+    step, active = np.zeros(gradient.size), (low >= 0) | (high <= 0)
     for _ in range(10 + 4 * step.size):
+        path, free = np.zeros(step.size), ~active
         slope = gradient + matrix @ step
-        free = ~(((step <= low) & (slope > 0)) | ((step >= high) & (slope < 0)))
-        path = np.zeros(step.size)
-        if free.any():
-            path[free] = -np.linalg.solve(matrix[np.ix_(free, free)], slope[free])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            room = np.where(
-                path > 0, (high - step) / path, np.where(path < 0, (low - step) / path, np.inf)
-            )
+        path[free] = -np.linalg.solve(matrix[np.ix_(free, free)], slope[free])
+        room = np.full(step.size, np.inf)
+        room[path > 0] = ((high - step)[path > 0]) / path[path > 0]
+        room[path < 0] = ((low - step)[path < 0]) / path[path < 0]
         first = int(np.argmin(room))
         step = step + min(float(room[first]), 1.0) * path
-        if room[first] >= 1.0:
+        if room[first] < 1.0:
+            step[first] = low[first] if path[first] < 0 else high[first]
+            active[first] = True
+            continue
+        slope = gradient + matrix @ step
+        inward = np.where(step <= low, -slope, np.where(step >= high, slope, 0.0))
+        inward = np.where(active & (low < high), inward, 0.0)
+        release = int(np.argmax(inward))
+        if inward[release] <= 0:
             break
-        step[first] = low[first] if path[first] < 0 else high[first]
+        active[release] = False
     return step

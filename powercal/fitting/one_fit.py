@@ -134,11 +134,10 @@ def _either_convention(
     chi2: dict[str, float] = {}
     rows = 1
     for sign in ("+i", "-i"):
-        problem, start, _ = prepare(
-            traces, model.configure(**{**settings, "convention": sign}), names, request
-        )
-        chi2[sign] = best_search(problem, problem.start_from(start)).chi2
-        rows = problem.data.size
+        configured = model.configure(**{**settings, "convention": sign})
+        ready = prepare(traces, configured, names, request)
+        chi2[sign] = best_search(ready.problem, ready.problem.start_from(ready.start)).chi2
+        rows = ready.problem.data.size
     best = min(chi2, key=lambda s: chi2[s])
     # Structure that even the better sign leaves behind must not count as evidence.
     noise = max(chi2[best] / rows, 1.0)
@@ -161,8 +160,9 @@ def _fit_one(
     request: Request,
     flags: tuple[Flag, ...],
 ) -> FitResult:
-    problem, start, common = prepare(traces, model, names, request)
-    solution = solve(problem, problem.start_from(start), common)
+    problem, start, common, others = prepare(traces, model, names, request)
+    further = [problem.start_from(o) for o in others]
+    solution = solve(problem, problem.start_from(start), common, further)
     rows = make_table(traces, model, names, request).rows
     judged = _judged(solution, rows, request)
     for _ in range(3):
@@ -292,12 +292,9 @@ def _doubt(
     if full:
         shifts = alternatives(result, solution, model)
         shifts += assumptions_freed(result, traces, model, names, request, solution)
-    result = dataclasses.replace(
-        result,
-        checks=checks,
-        systematics=shifts,
-        flags=(*result.flags, *notes(result, solution, traces)),
-    )
+    result = dataclasses.replace(result, checks=checks, systematics=shifts)
+    flagged = (*result.flags, *notes(result, solution, traces))
+    result = dataclasses.replace(result, flags=flagged)
     return dataclasses.replace(result, verdicts=verdicts_for(result, solution, checks))
 
 

@@ -345,11 +345,9 @@ class Problem:
     def _difference(self, name: str, x: FloatArray, i: int) -> float:
         """Central, or one-sided where a bound is in the way (both of fourth order)."""
         c, unit = self.coordinates[i], np.zeros_like(x)
-        h = (
-            1e-3
-            if c.log
-            else 1e-3 * max(abs(c.to_si(float(x[i]))), 1e-6 * self.size_of(c)) / c.scale
-        )
+        # Linear coordinates come in units of ten conditional errors: a hundred of them is far
+        # enough from rounding, and near enough for four orders.
+        h = 1e-3 if c.log else 1e-3 * max(abs(c.to_si(float(x[i]))) / c.scale, 10.0)
         unit[i] = h
         if c.to_si(float(x[i]) - 2 * h) <= c.low:
             f = [self.quantity(name, x + k * unit) for k in range(5)]

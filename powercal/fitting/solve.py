@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -48,26 +48,38 @@ def starts(problem: Problem, start: FloatArray, seed: int, count: int) -> list[F
     return [start, *(np.clip(m, problem.lower, problem.upper) for m in moved)]
 
 
-def best_search(problem: Problem, start: FloatArray, misfit: float = 2.0) -> Minimum:
-    """Search from the start; where the misfit is large, also from perturbed ones."""
+def best_search(
+    problem: Problem,
+    start: FloatArray,
+    others: Sequence[FloatArray] = (),
+    misfit: float = 2.0,
+) -> Minimum:
+    """Search from the start; where the misfit is large, also from other and perturbed starts."""
     best = search(problem, start)
     rows = max(problem.data.size, 1)
     if best.converged and best.chi2 < misfit * rows:
         return best
-    for other in starts(problem, start, seed=0, count=6)[1:]:
+    for other in (*others, *starts(problem, start, seed=0, count=6)[1:]):
         found = search(problem, other)
+        if found.converged and found.chi2 < misfit * rows:
+            return found
         if found.chi2 < best.chi2 * (1 - 1e-9):
             best = found
     return best
 
 
-def solve(problem: Problem, start: FloatArray, common: CommonErrors) -> Solution:
+def solve(
+    problem: Problem,
+    start: FloatArray,
+    common: CommonErrors,
+    others: Sequence[FloatArray] = (),
+) -> Solution:
     """Fit with the weights the problem asks for.
 
     σ that are given stay; σ that are not are estimated per trace from the residuals and iterated
     together with the errors of inputs and reference until the parameters stand still.
     """
-    first = best_search(problem, start)
+    first = best_search(problem, start, others)
     x = first.x
     estimated = not all(b.given_sigma for b in problem.blocks)
     current, rounds = replace(problem, uncertain_inputs=tuple(common.inputs)), 0
@@ -116,7 +128,7 @@ def equal_weights_shift(solution: Solution, names: tuple[str, ...]) -> Mapping[s
     """Refit with one σ for all traces of an observable; return how estimates move (SI)."""
     problem, x = solution.problem, solution.x
     sigmas = equal_noise(problem, x)
-    same = (np.allclose(s, b.sigma) for s, b in zip(sigmas, problem.blocks, strict=True))
+    same = (np.allclose(s, b.sigma, rtol=1e-6, atol=0.0) for s, b in zip(sigmas, problem.blocks, strict=True))
     if all(b.given_sigma for b in problem.blocks) or all(same):
         return {}
     other = problem.with_sigma(sigmas, problem.modes)

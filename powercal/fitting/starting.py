@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,36 +18,67 @@ from powercal.line import nominal
 from powercal.schema import DeviceTraces
 
 
+class Prepared(NamedTuple):
+    """A problem ready to be solved.
+
+    ``start`` are the best starting values (SI), ``others`` those of further tries, best first.
+    """
+
+    problem: Problem
+    start: dict[str, float]
+    common: CommonErrors
+    others: tuple[dict[str, float], ...]
+
+
 def prepare(
     traces: DeviceTraces, model: Model, names: tuple[str, ...], request: Request
-) -> tuple[Problem, dict[str, float], CommonErrors]:
-    """Return the problem built around good starting values, those values, and shared errors."""
+) -> Prepared:
+    """Build the problem around good starting values; where the line is unknown, try many lines."""
     table = make_table(traces, model, names, request)
     known = {p.name: p.mean for p in table.priors} | dict(table.fixed)
-    unknown_loss = table.attenuation and "attenuation_db" not in known
-    losses = np.arange(0.0, 125.0, 5.0) if unknown_loss else [known.get("attenuation_db", 0.0)]
     tried = []
-    for loss in losses:
-        start = _start_values(traces, model, table, float(loss), known) | dict(request.start)
+    for line in _lines(traces, table, known):
+        start = _start_values(traces, model, table, line, known) | dict(request.start)
         problem = make_problem(traces, model, names, request, start)
         if not problem.coordinates:
             raise FitError("every parameter is fixed; free at least one")
         rows = problem.residual(problem.start_from(start))
         tried.append((float(rows @ rows), problem, start))
-    # Without any idea of the attenuation the data often fit as well with ever more of it: the
+    # Without any idea of the line the data often fit as well with ever more loss and gain: the
     # least that fits lies inside the valley, the rest runs off to vanishing rates.
     least = min(misfit for misfit, _, _ in tried)
     _, problem, start = next(t for t in tried if t[0] <= 3 * least)
-    return problem, start, find_common_errors(traces, problem, make_grid(traces, model, names))
+    best = sorted(tried, key=lambda t: t[0])[: 5 if len(tried) > 1 else 0]
+    common = find_common_errors(traces, problem, make_grid(traces, model, names))
+    return Prepared(problem, start, common, tuple(s for _, _, s in best if s is not start))
+
+
+def _lines(
+    traces: DeviceTraces, table: Table, known: Mapping[str, float]
+) -> Iterator[dict[str, float]]:
+    """Attenuation and gain to try: the known values, or a raster where they are unknown."""
+    tied = "reflected_power" in traces
+    unknown_loss = table.attenuation and "attenuation_db" not in known
+    unknown_gain = table.gain and "gain_db" not in known and not tied
+    step = 10.0 if unknown_loss and unknown_gain else 5.0
+    losses = np.arange(0.0, 125.0, step) if unknown_loss else [known.get("attenuation_db", 0.0)]
+    gains = np.arange(-60.0, 125.0, step) if unknown_gain else [known.get("gain_db", 0.0)]
+    for loss, gain in product(losses, gains):
+        line = {"attenuation_db": float(loss)} if table.attenuation else {}
+        if table.gain:
+            level = _level_db(traces) + float(loss) if tied else float(gain)
+            line["gain_db"] = known.get("gain_db", level)
+        yield line
 
 
 def _start_values(
-    traces: DeviceTraces, model: Model, table: Table, loss: float, known: Mapping[str, float]
+    traces: DeviceTraces,
+    model: Model,
+    table: Table,
+    line: Mapping[str, float],
+    known: Mapping[str, float],
 ) -> dict[str, float]:
-    line = {"attenuation_db": loss} if table.attenuation else {}
-    if table.gain:
-        line["gain_db"] = known.get("gain_db", _level_db(traces) + loss)
-    seen = DeviceTraces(nominal(traces, loss if table.attenuation else None, line.get("gain_db")))
+    seen = DeviceTraces(nominal(traces, line.get("attenuation_db"), line.get("gain_db")))
     guessed = {
         k: float(np.asarray(v).ravel()[0]) for k, v in model.guess(seen, table.fixed).items()
     }

@@ -189,6 +189,11 @@ def _absorbed(traces: DeviceTraces) -> tuple[Array, Array, Array]:
     elif names[0] == "excited_population":
         # Only the line shape is used; the scale of Γ₁ cannot come from populations.
         values = (values - np.nanmin(values)) * HBAR * TWO_PI * frequency.values * 1e6
+    if not np.nanmax(values, initial=-np.inf) > 0:
+        raise FitError(
+            f"{names[0]} shows no response to the drive at any point; check its sign, its unit and "
+            f"the reference"
+        )
     return power.values.ravel(), frequency.values.ravel(), values.ravel()
 
 

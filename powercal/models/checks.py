@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from powercal.models.driven import TWO_PI
+from powercal.models.unbounded import over_coherence, reflection_depth
 from powercal.physics.constants import HBAR
 from powercal.physics.floquet import bloch_siegert_shift
 from powercal.physics.ladder import leakage, stark_shift
@@ -39,9 +39,18 @@ def driven_checks(result: FitResult) -> tuple[Check, ...]:
     values = result.values
     attenuation = values.get("attenuation_db", 0.0)
     power = _strongest(result) * 10 ** (-attenuation / 10)
-    gamma_1 = values["gamma_1"]
     rabi = float(np.sqrt(values["drive_scale"] * power))
-    checks = _common(result, gamma_1 * (1 + 2 * values.get("n_th", 0.0)), rabi)
+    checks = _common(result, values["gamma_1"], rabi)
+    ratio, error = over_coherence(result)
+    checks.append(
+        _check(
+            "coherence_bound",
+            ratio - 3 * error,
+            1.0,
+            "Γ₁ > 2Γ₂ cannot come from a qubit: gain, background or detection is wrong, and Γ₁ "
+            "with it (value: Γ₁/2Γ₂ without the bound, less three errors)",
+        )
+    )
     if result.options.get("energy") == "floquet":
         lowest = (
             float(result.curve["absorbed_power"].min())
@@ -54,21 +63,20 @@ def driven_checks(result: FitResult) -> tuple[Check, ...]:
     return tuple(checks)
 
 
-def reflection_checks(result: FitResult, z: NDArray[Any]) -> tuple[Check, ...]:
-    """Check a fit of reflection; z is the qubit's part of r = 1 − z in the shape of the curve."""
+def reflection_checks(result: FitResult) -> tuple[Check, ...]:
+    """Check a fit of reflection."""
     values = result.values
     power = _strongest(result) * 10 ** (-values["attenuation_db"] / 10)
     rabi = np.sqrt(4 * values["gamma_r"] * power / (HBAR * TWO_PI * values["qubit_frequency"]))
-    gamma_1 = values["gamma_r"] + values["gamma_i"]
-    checks = _common(result, gamma_1 * (1 + 2 * values["n_th"]), float(rabi))
-    depth, error = _linear_depth(result, z)
+    checks = _common(result, values["gamma_r"] + values["gamma_i"], float(rabi))
+    depth, error = reflection_depth(result)
     checks.append(
         _check(
             "reflection_depth",
             depth - 3 * error,
             2.0,
             "ρ > 2 cannot come from a qubit at the end of a line: background, gain or geometry "
-            "is wrong, and Γ₁ with it",
+            "is wrong, and Γ₁ with it (value: ρ without the bound, less three errors)",
         )
     )
     return tuple(checks)
@@ -78,14 +86,17 @@ def _strongest(result: FitResult) -> float:
     return float(np.nanmax(result.traces["incident_power"].values))
 
 
-def _common(result: FitResult, gamma_1_tot: float, rabi: float) -> list[Check]:
+def _common(result: FitResult, gamma_1: float, rabi: float) -> list[Check]:
     values = result.values
     omega_q = TWO_PI * values["qubit_frequency"]
-    gamma_2 = gamma_1_tot / 2 + values.get("gamma_phi", 0.0)
-    width = gamma_2 * np.sqrt(1 + rabi**2 / (gamma_1_tot * gamma_2))
+    n_th, gamma_phi = values.get("n_th", 0.0), values.get("gamma_phi", 0.0)
+    gamma_1_tot = gamma_1 * (1 + 2 * n_th)
+    gamma_2 = gamma_1_tot / 2 + gamma_phi
+    broadening = rabi**2 / (gamma_1_tot * gamma_2)
+    width = gamma_2 * np.sqrt(1 + broadening)
     frequency = result.traces["frequency"].values
     offset = float(np.nanmax(np.abs(TWO_PI * frequency - omega_q))) / omega_q
-    attrs = result.traces.attrs
+    dwell = float(result.traces.attrs.get("dwell_time", np.nan))
     checks = [
         _check("quality_factor", QUALITY * gamma_1_tot / omega_q, 1.0, "Γ₁ is no rate if Q < 100"),
         _check("detuning", offset, SMALL, "Γ₁ shifts by up to Δ/ω_q with the bookkeeping"),
@@ -97,18 +108,33 @@ def _common(result: FitResult, gamma_1_tot: float, rabi: float) -> list[Check]:
         ),
         _check(
             "steady_state",
-            10 / (float(attrs.get("dwell_time", np.nan)) * min(gamma_1_tot, gamma_2)),
+            10 / (dwell * min(gamma_1_tot, gamma_2)),
             1.0,
             "population and power are too small if the dwell time is under ten relaxation times",
         ),
     ]
-    return [*checks, *_third_level(attrs, rabi, gamma_1_tot, width), *_bath(result, omega_q)]
+    checks += _third_level(result, rabi, gamma_1, width)
+    # p at the strongest drive on resonance, with which a thermal third level takes its share.
+    excited = (n_th / (1 + 2 * n_th) + broadening / 2) / (1 + broadening)
+    return [*checks, _thermal_level(result, omega_q, excited), *_bath(result), *_line(result)]
 
 
-def _third_level(attrs: Any, rabi: float, gamma_1_tot: float, width: float) -> list[Check]:
-    alpha = TWO_PI * float(attrs.get("anharmonicity", np.nan))
+def _alpha(result: FitResult) -> float:
+    return TWO_PI * float(result.traces.attrs.get("anharmonicity", np.nan))
+
+
+def _third_level(result: FitResult, rabi: float, gamma_1: float, width: float) -> list[Check]:
+    values, alpha = result.values, _alpha(result)
+    gamma_1_tot = gamma_1 * (1 + 2 * values.get("n_th", 0.0))
+    # Γφ₁₂/Γ₂₁ of a weakly anharmonic ladder with the same white noise: Γ₂₁ = 2Γ₁.
+    dephasing = values.get("gamma_phi", 0.0) / (2 * gamma_1)
     return [
-        _check("leakage", float(leakage(rabi, alpha, 0.0)), SMALL, "Γ₁ is too high by 2 p₂/p₁"),
+        _check(
+            "leakage",
+            float(leakage(rabi, alpha, dephasing)),
+            SMALL,
+            "Γ₁ is too high by up to 2 p₂/p₁ (value: p₂/p₁ on resonance at the strongest drive)",
+        ),
         _check(
             "stark_shift",
             abs(float(stark_shift(rabi, alpha))) / width,
@@ -124,16 +150,38 @@ def _third_level(attrs: Any, rabi: float, gamma_1_tot: float, width: float) -> l
     ]
 
 
-def _bath(result: FitResult, omega_q: float) -> list[Check]:
+def _thermal_level(result: FitResult, omega_q: float, excited: float) -> Check:
+    """Weight that a thermally filled third level takes away, p′n₂₁/(1+n₂₁) (supplement C7)."""
+    n_th, upper = result.values.get("n_th", 0.0), omega_q + _alpha(result)
+    # n₂₁ at ω_q + α and the temperature of n_th: n/(1+n) = e^{−ħω/kT}.
+    filled = (n_th / (1 + n_th)) ** (upper / omega_q) if n_th > 0 else 0.0 * upper
+    return _check(
+        "thermal_level",
+        excited * filled,
+        SMALL,
+        "a thermal third level takes this share of the amplitude at the strongest drive",
+    )
+
+
+def _bath(result: FitResult) -> list[Check]:
+    omega_q = TWO_PI * result.values["qubit_frequency"]
     temperature = float(result.traces.attrs.get("bath_temperature", np.nan))
-    estimate = next((e for e in result.parameters if e.name == "n_th"), None)
-    if estimate is None:
-        return []
     expected = float(bose_occupation(omega_q, temperature)) if temperature > 0 else np.nan
+    estimate = next((e for e in result.parameters if e.name == "n_th"), None)
+    if estimate is None or estimate.status == "fixed":
+        return [
+            _check(
+                "assumed_n_th",
+                2 * abs(result.values.get("n_th", 0.0) - expected),
+                SMALL,
+                "n_th is held at a value that disagrees with the stated bath temperature; "
+                "Γ₁tot = Γ₁(1+2n) is off by that share",
+            )
+        ]
     deviation = np.nan
     if estimate.value is not None and estimate.stderr:
         deviation = abs(estimate.value - expected) / estimate.stderr
-    elif estimate.interval95 is not None:
+    elif estimate.interval95 is not None and np.isfinite(expected):
         deviation = 0.0 if expected <= estimate.interval95[1] else 4.0
     return [
         _check(
@@ -146,22 +194,20 @@ def _bath(result: FitResult, omega_q: float) -> list[Check]:
     ]
 
 
-def _linear_depth(result: FitResult, z: NDArray[Any]) -> tuple[float, float]:
-    """Refit the depth alone, without the bound ρ ≤ 2, to data over the best-fit background."""
-    if "reflection" not in result.observables:
-        return float("nan"), float("nan")
-    fitted = result.curve["reflection"].values
-    background = fitted / (1 - z)
-    left = (
-        1
-        - result.traces["reflection"].transpose(*result.curve["reflection"].dims).values
-        / background
-    )
-    weight = (np.abs(background) / result.curve["reflection_sigma"].values) ** 2
-    norm = float(np.nansum(weight * np.abs(z) ** 2))
-    scale = float(np.nansum(weight * np.real(np.conj(z) * left))) / norm
-    values = result.values
-    thermal = 1 + 2 * values["n_th"]
-    gamma_2 = (values["gamma_r"] + values["gamma_i"]) * thermal / 2 + values["gamma_phi"]
-    rho = values["manifold_weight"] * values["gamma_r"] / (thermal * gamma_2)
-    return scale * rho, float(rho / np.sqrt(norm))
+def _line(result: FitResult) -> list[Check]:
+    """Whether the qubit agrees with what was declared of the line."""
+    line = [e for e in result.parameters if e.name in ("attenuation_db", "gain_db")]
+    pulls = [
+        abs(e.value - e.prior[0]) / e.prior[1] for e in line if e.prior and e.value is not None
+    ]
+    if not pulls:
+        return []
+    return [
+        _check(
+            "declared_line",
+            max(pulls),
+            3.0,
+            "the qubit contradicts the stated attenuation or gain (in their uncertainties); Γ₁ "
+            "and the drive scale carry the difference",
+        )
+    ]

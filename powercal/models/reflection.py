@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powercal.contracts import Arrays, Derivatives, Derived, Model, Option, Parameter
-from powercal.errors import FitError
 from powercal.hookspecs import hookimpl
 from powercal.models.checks import reflection_checks
 from powercal.models.driven import (
@@ -25,10 +24,9 @@ from powercal.models.driven import (
     rate_slopes,
     saturation,
 )
+from powercal.models.reflection_start import guess
 from powercal.physics.constants import HBAR
 from powercal.physics.scattering import Convention, with_convention
-from powercal.result import Check, FitResult
-from powercal.schema import DeviceTraces
 
 Array = NDArray[Any]
 _DB = log(10) / 10
@@ -130,105 +128,6 @@ def _jacobian(
     return reflection, power
 
 
-def _guess(traces: DeviceTraces, fixed: Mapping[str, float]) -> dict[str, Array]:
-    """Start from the shape: centre and width of the dip, then the best of a grid of depths."""
-    power, frequency, ratio, measured = _measured(traces)
-    start = {"delay": np.asarray(fixed.get("delay", 0.0)), "mismatch": np.asarray(0.0)}
-    start["reference_phase"] = np.asarray(0.0)
-    if measured is not None:
-        start |= _background(traces, frequency, measured, fixed)
-    level = float(np.sqrt(np.nanpercentile(ratio, 90)))
-    start["reference_gain"] = np.asarray(fixed.get("reference_gain", level))
-    return start | _best_shape(power, frequency, ratio / level**2, fixed)
-
-
-def _measured(traces: DeviceTraces) -> tuple[Array, Array, Array, Array | None]:
-    import xarray
-
-    name = next((n for n in ("reflection", "reflected_power") if n in traces), None)
-    if name is None or "incident_power" not in traces or "frequency" not in traces:
-        raise FitError(
-            f"the traces hold {', '.join(map(str, traces.variables))}; reflection needs "
-            f"incident_power, frequency and reflection or reflected_power (a received voltage "
-            f"needs a reference trace first)"
-        )
-    fields = xarray.broadcast(traces["incident_power"], traces["frequency"], traces[name])
-    power, frequency, values = (a.values.ravel() for a in fields)
-    keep = np.isfinite(values)
-    power, frequency, values = power[keep], frequency[keep], values[keep]
-    if name == "reflection":
-        return power, frequency, np.abs(values) ** 2, values
-    return power, frequency, values / power, None
-
-
-def _background(
-    traces: DeviceTraces, frequency: Array, measured: Array, fixed: Mapping[str, float]
-) -> dict[str, Array]:
-    """Delay and phase from the points far from the dip, where the qubit does little."""
-    middle = 0.5 * (frequency.min() + frequency.max())
-    delay = float(fixed.get("delay", 0.0))
-    if traces.attrs.get("setup") == "raw" and "delay" not in fixed:
-        grid = np.unique(frequency)
-        step = float(np.median(np.diff(grid))) if grid.size > 1 else 1.0
-        near = np.abs(np.diff(frequency) - step) < 0.01 * step
-        turn = np.sum((measured[1:] * np.conj(measured[:-1]))[near])
-        delay = -float(np.angle(turn)) / (TWO_PI * step)
-    flat = measured * np.exp(1j * TWO_PI * (frequency - middle) * delay)
-    edge = np.abs(frequency - middle) > 0.4 * np.ptp(frequency)
-    phase = float(np.angle(np.mean(flat[edge] if edge.any() else flat)))
-    return {"delay": np.asarray(delay), "reference_phase": np.asarray(phase)}
-
-
-def _best_shape(
-    power: Array, frequency: Array, ratio: Array, fixed: Mapping[str, float]
-) -> dict[str, Array]:
-    """Search a grid of Γ₂, ρ and P_s for the best |r|² = |1 − ρ(1+iδ)/(1+δ²+P/P_s)|²."""
-    dip = np.clip(1 - ratio, 0, None)
-    deep = dip > 0.3 * np.nanpercentile(dip, 99)
-    centre = float(np.average(frequency[deep], weights=dip[deep] ** 2))
-    spread = max(float(np.ptp(frequency)), 1.0)
-    width = TWO_PI * spread * np.geomspace(0.005, 0.5, 14)[:, None, None, None]
-    depth = np.array([0.05, 0.2, 0.5, 0.8, 1.2, 1.6, 1.9])[:, None, None]
-    knee = np.geomspace(power.min() / 10, power.max() * 10, 15)[:, None]
-    every = slice(None, None, max(1, power.size // 600))
-    delta = TWO_PI * (frequency[every] - centre) / width
-    below = 1 + delta**2 + power[every] / knee
-    real, imag = 1 - depth / below, depth * delta / below
-    misfit = np.sum((real**2 + imag**2 - ratio[every]) ** 2, axis=-1)
-    i, j, k = np.unravel_index(int(np.argmin(misfit)), misfit.shape)
-    return _physical(
-        centre, float(width[i, 0, 0, 0]), float(depth[j, 0, 0]), float(knee[k, 0]), fixed
-    )
-
-
-def _physical(
-    centre: float, gamma_2: float, rho: float, knee: float, fixed: Mapping[str, float]
-) -> dict[str, Array]:
-    """Share the depth ρ = wΓ_r/((1+2n)Γ₂) out among what is free, evenly enough to start."""
-    room = rho / 2
-    n_th = float(fixed.get("n_th", 0.02))
-    gamma_i_fixed = "gamma_i" in fixed
-    gamma_phi = float(fixed.get("gamma_phi", 0.1 * (1 - room) * gamma_2))
-    gamma_1 = 2 * max(gamma_2 - gamma_phi, 0.1 * gamma_2) / (1 + 2 * n_th)
-    gamma_i = float(fixed.get("gamma_i", 0.3 * (1 - room) * gamma_1))
-    gamma_r = max(gamma_1 - gamma_i, 0.1 * gamma_1)
-    weight = float(fixed.get("manifold_weight", np.clip(rho * gamma_2 / gamma_r, 0.05, 0.95)))
-    if "manifold_weight" in fixed and not gamma_i_fixed:
-        gamma_r = min(gamma_r, max(rho * gamma_2 / max(weight, 0.05), 0.05 * gamma_1))
-        gamma_i = gamma_1 - gamma_r
-    at_device = HBAR * TWO_PI * centre * gamma_1 * (1 + 2 * n_th) * gamma_2 / (4 * gamma_r)
-    values = {
-        "qubit_frequency": centre,
-        "gamma_r": gamma_r,
-        "gamma_i": gamma_i,
-        "gamma_phi": gamma_phi,
-        "n_th": n_th,
-        "manifold_weight": weight,
-        "attenuation_db": 10 * np.log10(knee / at_device),
-    }
-    return {name: np.asarray(value) for name, value in values.items()}
-
-
 def _depth(**p: Any) -> Any:
     thermal = 1 + 2 * p["n_th"]
     gamma_2 = (p["gamma_r"] + p["gamma_i"]) * thermal / 2 + p["gamma_phi"]
@@ -270,19 +169,6 @@ _DERIVED = (
         scale="log",
     ),
 )
-
-
-def _checks(result: FitResult) -> tuple[Check, ...]:
-    name = result.observables[0]
-    shape = result.curve[name]
-    power = (result.traces["incident_power"] + 0 * shape.real).transpose(*shape.dims).values
-    frequency = (result.traces["frequency"] + 0 * shape.real).transpose(*shape.dims).values
-    z, _, _ = _device_reflection(power, frequency, result.values)
-    z = with_convention(
-        np.exp(1j * result.values["mismatch"]) * z,
-        "-i" if result.options["convention"] == "-i" else "+i",
-    )
-    return reflection_checks(result, z)
 
 
 def _fixed(parameter: Parameter, value: float) -> Parameter:
@@ -374,9 +260,9 @@ def _build(convention: str = "+i", setup: str = "raw", observable: str = "comple
         parameters=_parameters(setup, observable),
         curve=partial(_curve, convention=sign),
         jacobian=partial(_jacobian, convention=sign),
-        guess=_guess,
+        guess=partial(guess, convention=sign, setup=setup),
         derived=_DERIVED,
-        checks=_checks,
+        checks=reflection_checks,
     )
 
 

@@ -126,5 +126,5 @@ def problem_of(
     traces, names = choose_observables(traces, chosen, tuple(wishes.get("observables", ())))
     chosen = chosen.configure(**options_from(traces, chosen, options, names))
     request = Request(**{k: tuple(v) if k == "free" else v for k, v in wishes.items()})
-    problem, start, _ = prepare(traces, chosen, names, request)
+    problem, start, *_ = prepare(traces, chosen, names, request)
     return problem, problem.start_from({**start, **truth})

@@ -300,3 +300,35 @@ def test_solver_coordinates_and_si_are_inverse() -> None:
     for c, xi in zip(problem.coordinates, x, strict=True):
         assert c.from_si(c.to_si(float(xi))) == pytest.approx(float(xi), abs=1e-9)
         assert c.to_si(float(xi)) == pytest.approx(DRIVEN[c.name], rel=1e-12)
+
+
+@pytest.mark.parametrize("noise", [2e-3, 1e-10])
+@pytest.mark.parametrize("dephasing", [0.0, 2.91e-11, 1e-3, 8e5])
+@pytest.mark.parametrize("loss", [0.0, 1e-9, 1e6])
+def test_the_gradient_of_a_derived_rate_holds_at_and_near_the_bounds(
+    dephasing: float, loss: float, noise: float
+) -> None:
+    """Γ₁ = Γ_r + Γ_i and Γ₂ have exact slopes, however near a bound and however good the data."""
+    traces = reflected(REFLECTED, noise=noise)
+    free = ("gamma_i", "gamma_phi", "n_th", "attenuation_db")
+    problem, _ = problem_of(
+        traces, "reflection", REFLECTED, setup="device", convention="+i", free=free
+    )
+    truth = REFLECTED | {"gamma_i": loss, "gamma_phi": dephasing}
+    x = problem.start_from(truth)
+    thermal = 1 + 2 * truth["n_th"]
+    exact = {
+        "gamma_1": {"gamma_r": 1.0, "gamma_i": 1.0},
+        "gamma_2": {
+            "gamma_r": thermal / 2,
+            "gamma_i": thermal / 2,
+            "gamma_phi": 1.0,
+            "n_th": truth["gamma_r"] + truth["gamma_i"],
+        },
+    }
+    slopes = problem.slopes(x)
+    for name, table in exact.items():
+        found = problem.gradient(name, x)
+        wanted = [table.get(c.name, 0.0) for c in problem.coordinates] * slopes
+        # Rounding of a sum of order 1e7 over the step of a rate: nine digits are left.
+        np.testing.assert_allclose(found, wanted, rtol=1e-8, err_msg=name)
