@@ -48,12 +48,16 @@ def solve(problem: Problem, start: FloatArray) -> Any:
     def jacobian(parameters: Any, *_args: Any, **_kwargs: Any) -> FloatArray:
         # lmfit's residual is data − model.
         x = np.array([parameters[n].value for n in spelled], dtype=float)
-        return np.asarray(-problem.jacobian(x))
+        return np.asarray(-problem.jacobian(x)[:, acts])
 
     model = lmfit.Model(curve, independent_vars=["rows"], name=problem.model.name)
     parameters = lmfit.Parameters()
-    for name, value, low, high in zip(spelled, start, problem.lower, problem.upper, strict=True):
-        parameters.add(name, value=_inside(value, low, high), min=low, max=high)
+    # A coordinate without any effect would wander off to where nothing is defined.
+    acts = np.linalg.norm(problem.jacobian(start), axis=0) > 0
+    for name, value, low, high, free in zip(
+        spelled, start, problem.lower, problem.upper, acts, strict=True
+    ):
+        parameters.add(name, value=_inside(value, low, high), min=low, max=high, vary=bool(free))
     with warnings.catch_warnings():
         # A flat direction makes lmfit's covariance and its printing complain; ours is judged apart.
         warnings.simplefilter("ignore")

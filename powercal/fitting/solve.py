@@ -128,7 +128,10 @@ def equal_weights_shift(solution: Solution, names: tuple[str, ...]) -> Mapping[s
     """Refit with one σ for all traces of an observable; return how estimates move (SI)."""
     problem, x = solution.problem, solution.x
     sigmas = equal_noise(problem, x)
-    same = (np.allclose(s, b.sigma, rtol=1e-6, atol=0.0) for s, b in zip(sigmas, problem.blocks, strict=True))
+    same = (
+        np.allclose(s, b.sigma, rtol=1e-6, atol=0.0)
+        for s, b in zip(sigmas, problem.blocks, strict=True)
+    )
     if all(b.given_sigma for b in problem.blocks) or all(same):
         return {}
     other = problem.with_sigma(sigmas, problem.modes)

@@ -43,9 +43,9 @@ def guess(
             turns = [fixed.get("mismatch", 0.0)]
         gain = fixed.get("reference_gain")
         found = _best_power(power, frequency, values, centre, turns, gain)
-    shape = [found.pop(name) for name in ("centre", "gamma_2", "rho", "knee")]
+    centre, gamma_2, rho, knee = (found.pop(n) for n in ("centre", "gamma_2", "rho", "knee"))
     setup_values = {name: np.asarray(value) for name, value in found.items()}
-    return setup_values | _physical(*shape, fixed)
+    return setup_values | _physical(centre, gamma_2, rho, knee, fixed)
 
 
 def _centre(frequency: Array, level: Array) -> float:

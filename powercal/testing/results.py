@@ -69,7 +69,7 @@ def _check_covariance(result: FitResult, model: Model) -> None:
         raise _fault(model, f"the covariance is not a finite {count} × {count} matrix")
     for name, variance in zip(result.names, np.diag(result.covariance), strict=True):
         stderr = result[name].stderr
-        if stderr is None or not np.isclose(stderr, sqrt(variance), rtol=TOLERANCE):
+        if stderr is None or not np.isclose(stderr, sqrt(variance), rtol=TOLERANCE, atol=0):
             raise _fault(
                 model,
                 f"the standard error of {name} is {stderr}, but its variance gives "
@@ -79,7 +79,7 @@ def _check_covariance(result: FitResult, model: Model) -> None:
 
 def _check_value(d: Derived, estimate: Estimate, result: FitResult, model: Model) -> None:
     expected = float(d.function(**_arguments(d, result.values)))
-    if not np.isclose(estimate.value or 0.0, expected, rtol=TOLERANCE):
+    if not np.isclose(estimate.value or 0.0, expected, rtol=TOLERANCE, atol=0):
         raise _fault(model, f"{d.name} is {estimate.value}, but the parameters give {expected:.6g}")
 
 
@@ -92,7 +92,9 @@ def _check_error(d: Derived, estimate: Estimate, result: FitResult, model: Model
     if np.isclose(found, expected, rtol=TOLERANCE, atol=1e-9 * abs(estimate.value or 0.0)):
         return
     quadrature = sqrt(float(np.sum(gradient**2 * np.diag(result.covariance))))
-    guilty = " (it was added in quadrature)" if np.isclose(found, quadrature, rtol=1e-3) else ""
+    guilty = (
+        " (it was added in quadrature)" if np.isclose(found, quadrature, rtol=1e-3, atol=0) else ""
+    )
     raise _fault(
         model,
         f"the standard error of {d.name} is {found:.6g}{guilty}, but the covariance gives "
