@@ -63,7 +63,8 @@ class Derived:
     """A quantity that follows from the parameters, propagated through the covariance.
 
     ``function`` takes the parameters by name (those in ``arguments``) and returns a float or
-    an array. ``scale`` is the coordinate in which its error is symmetric.
+    an array; a function that also takes complex numbers is differentiated exactly. ``scale`` is
+    the coordinate in which its error is symmetric.
     """
 
     name: str

@@ -38,12 +38,12 @@ class Problem:
         Priors, and the model's derived quantities they may refer to.
     attenuation, gain : bool
         Whether the line's nuisance parameters act in this problem; ``referenced`` powers are
-        relative to the generator, so that the attenuation acts on them in reverse.
+        relative to the generator: the attenuation acts on them in reverse.
     modes : ndarray
         Errors common to many points (columns, in units of the data), marginalised exactly to
         first order; shape (rows, number of modes).
     power_observables : tuple of bool
-        Which of the model's observables are powers, so that the gain acts on them.
+        Which of the model's observables are powers: the gain acts on them.
     uncertain_inputs : tuple of str
         Inputs that carry errors: the curve's slope along them is wanted.
     """
@@ -155,10 +155,8 @@ class Problem:
             columns = [
                 self._column(c, b, table, curves[b.index], inputs, factor) for c in self.coordinates
             ]
-            dtype = complex if b.complex else float
-            out.append(
-                np.stack(columns, axis=1) if columns else np.zeros((b.points.size, 0), dtype)
-            )
+            empty = np.zeros((b.points.size, 0), complex if b.complex else float)
+            out.append(np.stack(columns, axis=1) if columns else empty)
         return out
 
     def _column(
@@ -327,7 +325,7 @@ class Problem:
         return float(derived.function(**{a: values[a] for a in derived.arguments}))
 
     def gradient(self, name: str, x: FloatArray) -> FloatArray:
-        """Return d(quantity)/dx; for derived quantities by differences of sixth-digit safety."""
+        """Return d(quantity)/dx; of derived quantities exactly where they take complex numbers."""
         derived = self.derived(name)
         if derived is None:
             return np.array(
@@ -339,8 +337,24 @@ class Problem:
         out = np.zeros(len(self.coordinates))
         for i, c in enumerate(self.coordinates):
             if c.parameter in derived.arguments:
-                out[i] = self._difference(name, x, i)
+                exact = self._complex_step(derived, x, i)
+                out[i] = self._difference(name, x, i) if exact is None else exact
         return out
+
+    def _complex_step(self, derived: Derived, x: FloatArray, i: int) -> float | None:
+        """Derivative without any subtraction: Im f(v + ih)/h; None where f is not made for it."""
+        c, values = self.coordinates[i], self.values(x)
+        at = c.to_si(float(x[i]))
+        h = 1e-25 * abs(at) or 1e-35
+        moved: dict[str, Any] = {a: values[a] for a in derived.arguments}
+        moved[c.parameter] = complex(at, h)
+        try:
+            with np.errstate(all="ignore"):
+                found = derived.function(**moved)
+        except (TypeError, ZeroDivisionError):
+            return None
+        slope = float(np.imag(found)) / h * c.slope(float(x[i]))
+        return slope if np.iscomplexobj(found) and np.isfinite(slope) else None
 
     def _difference(self, name: str, x: FloatArray, i: int) -> float:
         """Central, or one-sided where a bound is in the way (both of fourth order)."""

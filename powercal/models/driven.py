@@ -77,7 +77,7 @@ def rate_slopes(gamma_1: Any, n_th: Any, totals: Mapping[str, Array]) -> dict[st
 
 def effective_temperature(qubit_frequency: Any, n_th: Any) -> Any:
     """T_eff = ħω_q/(k ln(1 + 1/n_th)) in K; 0 at n_th = 0."""
-    n = np.asarray(n_th, dtype=float)
+    n = np.asarray(n_th)
     with np.errstate(divide="ignore"):
         return HBAR * TWO_PI * qubit_frequency / (BOLTZMANN * np.log1p(1 / n))
 
