@@ -14,6 +14,7 @@ from powercal.fitting.identifiability import Identifiability, analyse
 from powercal.fitting.intervals import Profile, Profiler
 from powercal.fitting.pieces import Coordinate
 from powercal.fitting.problem import Problem
+from powercal.fitting.weights import with_noise_uncertainty
 from powercal.result import Estimate, Interval
 
 FloatArray = NDArray[np.float64]
@@ -93,7 +94,10 @@ class _Judge:
     ) -> None:
         self.problem, self.x = problem, x
         jacobian = problem.jacobian(x)
-        self.found = analyse(jacobian)
+        found = analyse(jacobian)
+        self.known_noise = found.covariance
+        wider = with_noise_uncertainty(problem, x, found.covariance)
+        self.found = replace(found, covariance=wider)
         data_rows = jacobian.shape[0] - len(problem.priors)
         self.from_data = analyse(jacobian[:data_rows]) if problem.priors else self.found
         self.freedom, self.profiles = freedom, profiles
@@ -118,6 +122,7 @@ class _Judge:
         if not self.profiles:
             return self._from_covariance(blank, c, xi, determined, error)
         along = self._along(unit) if determined else None
+        self.profiler.stretch = self._stretch(unit) if determined else 1.0
         profile = self.profiler.coordinate(index, error, along)
         stderr = error * c.slope(xi)
         estimate = _verdict(blank, determined, value, stderr, profile, (c.low, c.high))
@@ -133,9 +138,14 @@ class _Judge:
 
     def _along(self, gradient: FloatArray) -> FloatArray | None:
         """How the minimum moves per unit of a quantity that is held: C·g/(gᵀ·C·g)."""
-        moved = self.found.covariance @ gradient
+        moved = self.known_noise @ gradient
         size = float(gradient @ moved)
         return np.asarray(moved / size) if size > 0 else None
+
+    def _stretch(self, gradient: FloatArray) -> float:
+        """How much larger a variance is because σ was estimated; Δχ² is measured in it."""
+        plain = float(gradient @ self.known_noise @ gradient)
+        return max(self._error(gradient) ** 2 / plain, 1.0) if plain > 0 else 1.0
 
     def _reach(self, c: Coordinate, index: int) -> float:
         """A first step along a flat direction: a tenth of a factor e, or of the value."""
@@ -196,6 +206,7 @@ class _Judge:
         if not determined:
             step = 0.1 if logarithmic else 0.1 * max(abs(value), 1e-3)
         along = self._along(gradient / value if logarithmic else gradient) if determined else None
+        self.profiler.stretch = self._stretch(gradient) if determined else 1.0
         profile = self.profiler.derived(d.name, step, logarithmic, along)
         floor = 0.0 if logarithmic else -inf
         return _verdict(blank, determined, value, stderr, profile, (floor, inf))

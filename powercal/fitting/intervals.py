@@ -18,6 +18,7 @@ Point = tuple[float, float, FloatArray]  # where, rise of χ², all coordinates
 LEVELS = {68: 1.0, 95: 3.841458820694124}
 FAR = 9.0  # in logarithms: what may differ by a factor 8000 is called unbounded
 FAR_DB = 60.0
+FAR_STEPS = 1e10  # first steps of a linear coordinate: beyond, a sum of two is rounding
 _STIFF = 1e5  # a derived quantity is held by a row this stiff: its Δχ² is 1e-10 of a unit
 _FALSE_WALLS = 12  # how often a profile may get stuck and go on
 
@@ -49,6 +50,8 @@ class Profiler:
     def __init__(self, problem: Problem, x: FloatArray, chi2: float) -> None:
         self.problem, self.x, self.chi2 = problem, x, chi2
         self.better: FloatArray | None = None
+        # Δχ² counts in units of this: above 1 where σ is an estimate from few points.
+        self.stretch = 1.0
         self.visited: list[tuple[float, FloatArray]] = [(0.0, x)]
 
     def coordinate(self, index: int, step: float, slope: FloatArray | None = None) -> Profile:
@@ -65,7 +68,8 @@ class Profiler:
             return self._value(self._minimum(moved, held))
 
         bounds = (float(self.problem.lower[index]), float(self.problem.upper[index]))
-        reach = FAR if c.log else FAR_DB / c.scale if c.name.endswith("_db") else inf
+        linear = FAR_DB / c.scale if c.name.endswith("_db") else FAR_STEPS * abs(step)
+        reach = FAR if c.log else linear
         origin = (float(self.x[index]), 0.0, self.x)
         low, high = (
             self._side(at, origin, sign * step, bounds, reach, slope) for sign in (-1.0, 1.0)
@@ -272,7 +276,7 @@ class Profiler:
     def _value(self, found: Minimum) -> tuple[float, FloatArray]:
         if found.chi2 < self.chi2 - 1e-3 and self.better is None:
             self.better = found.x
-        return max(found.chi2 - self.chi2, 0.0), found.x
+        return max(found.chi2 - self.chi2, 0.0) / self.stretch, found.x
 
     def _constrained(
         self,

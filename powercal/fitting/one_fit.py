@@ -26,7 +26,7 @@ from powercal.fitting.estimates import Judged, judge
 from powercal.fitting.grid import choose_observables, make_grid
 from powercal.fitting.identifiability import determined_products, flat_names
 from powercal.fitting.problem import Problem
-from powercal.fitting.solve import Solution, best_search, solve
+from powercal.fitting.solve import Solution, best_search, search, solve
 from powercal.fitting.starting import prepare
 from powercal.line import line_of
 from powercal.registry import get_model, origin
@@ -131,13 +131,17 @@ def _either_convention(
         return _fit_one(
             traces, model.configure(**{**settings, "convention": "+i"}), names, request, (flag,)
         )
-    chi2: dict[str, float] = {}
-    rows = 1
-    for sign in ("+i", "-i"):
-        configured = model.configure(**{**settings, "convention": sign})
-        ready = prepare(traces, configured, names, request)
-        chi2[sign] = best_search(ready.problem, ready.problem.start_from(ready.start)).chi2
-        rows = ready.problem.data.size
+    signs = ("+i", "-i")
+    ready = {
+        s: prepare(traces, model.configure(**{**settings, "convention": s}), names, request)
+        for s in signs
+    }
+    rows = ready["+i"].problem.data.size
+    chi2 = {s: search(r.problem, r.problem.start_from(r.start)).chi2 for s, r in ready.items()}
+    if min(chi2.values()) > 2 * rows:  # neither fits at once: both deserve more starts
+        chi2 = {
+            s: best_search(r.problem, r.problem.start_from(r.start)).chi2 for s, r in ready.items()
+        }
     best = min(chi2, key=lambda s: chi2[s])
     # Structure that even the better sign leaves behind must not count as evidence.
     noise = max(chi2[best] / rows, 1.0)
@@ -260,7 +264,7 @@ def _weights(problem: Any) -> str:
     estimated = [b.name for b in problem.blocks if not b.given_sigma]
     parts = [f"σ of {', '.join(given)} as given"] if given else []
     parts += (
-        [f"σ of {', '.join(estimated)} per trace from residuals, iterated"] if estimated else []
+        [f"σ of {', '.join(estimated)} per trace from residuals, iterated, their own uncertainty counted"] if estimated else []
     )
     if problem.modes is not None:
         parts.append(

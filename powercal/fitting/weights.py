@@ -113,3 +113,39 @@ def equal_noise(problem: Problem, x: FloatArray) -> tuple[FloatArray, ...]:
                 level[mine] = np.sqrt(np.mean(np.abs(block.data[mine]) ** 2))
         out.append(level * np.sqrt(np.mean((sigma / level) ** 2)))
     return tuple(out)
+
+
+def with_noise_uncertainty(problem: Problem, x: FloatArray, covariance: FloatArray) -> FloatArray:
+    """Return the covariance enlarged for σ that were estimated from traces of finite length.
+
+    An estimated σ is itself uncertain, by 1/√(2ν) from ν degrees of freedom; taken for known it
+    makes errors too small by an eighth with 20 points per trace. The correction is that of
+    Kenward and Roger (Biometrics 53, 983, 1997) for one variance per trace: with B_i = J_iᵀJ_i of
+    the whitened rows of trace i, Φ + 2Φ[Σ (2/ν_i)(B_i − B_iΦB_i)]Φ.
+
+    Parameters
+    ----------
+    problem, x : Problem, ndarray
+        The minimum.
+    covariance : ndarray
+        Φ, solver coordinates.
+
+    Returns
+    -------
+    ndarray
+        The enlarged covariance; Φ itself where all σ are given.
+    """
+    jacobian = problem.jacobian(x)
+    extra, offset = np.zeros_like(covariance), 0
+    for block in problem.blocks:
+        rows = jacobian[offset : offset + block.size]
+        offset += block.size
+        if block.given_sigma:
+            continue
+        trace = np.concatenate([block.trace] * (2 if block.complex else 1))
+        for member in np.unique(trace):
+            part = rows[trace == member]
+            b = part.T @ part
+            freedom = max(part.shape[0] - float(np.trace(b @ covariance)), 1.0)
+            extra += 2 / freedom * (b - b @ covariance @ b)
+    return np.asarray(covariance + 2 * covariance @ extra @ covariance)

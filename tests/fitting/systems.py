@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import powercal as pc
-from powercal.fitting.build import Request, options_from
+from powercal.fitting.build import Request, make_problem, options_from
 from powercal.fitting.grid import choose_observables
 from powercal.fitting.problem import Problem
-from powercal.fitting.starting import prepare
 from powercal.physics.constants import HBAR
 from powercal.registry import get_model
 from powercal.schema import DeviceTraces
@@ -126,5 +125,5 @@ def problem_of(
     traces, names = choose_observables(traces, chosen, tuple(wishes.get("observables", ())))
     chosen = chosen.configure(**options_from(traces, chosen, options, names))
     request = Request(**{k: tuple(v) if k == "free" else v for k, v in wishes.items()})
-    problem, start, *_ = prepare(traces, chosen, names, request)
-    return problem, problem.start_from({**start, **truth})
+    problem = make_problem(traces, chosen, names, request, truth)
+    return problem, problem.start_from(truth)

@@ -7,8 +7,7 @@ Rows of that table that the built-in models cannot meet, and why:
   models have one bath; of "two channels" the split by ``f`` at one temperature is tested;
 - p(t) and R(t), temperature series, T1(T): no model of a transient or of temperature;
 - total detection with reflection: the reflection model predicts coherent signals only; coherent r
-  and |r|² together are refused as one measurement fitted twice;
-- reflection with T1, w free, needs no population model: p enters as a prior on ``p_eq``.
+  and |r|² together are refused as one measurement fitted twice.
 
 T1, T2 and population that come from elsewhere enter as priors, so that they are rows of the
 Jacobian like any data.
@@ -550,7 +549,7 @@ def test_a_quick_fit_says_what_is_determined(row: Row) -> None:
         assert (found.status, found.value, found.stderr) == ("undetermined", None, None), found
 
 
-# Profiles of these rows take five seconds and more each; the others show the same behaviour.
+# Profiles of these rows take seconds each; the others show the same behaviour.
 LONG = {
     "R + T1, g free",
     "R + k, g free",

@@ -327,11 +327,6 @@ def test_estimates_scatter_as_their_errors_say_in_500_data_sets(name: str) -> No
 
 
 @pytest.mark.statistics
-@pytest.mark.xfail(
-    strict=True,
-    reason="σ of a trace estimated from a few points counts as known: errors are about 1/8 too "
-    "small with 20 points per trace, a fifth with 10 (Kenward and Roger 1997 have the remedy)",
-)
 def test_errors_hold_also_where_the_noise_of_a_trace_is_known_from_eleven_points() -> None:
     known = CASES["known_drive_scale"]
     judge(replace(known, index=10, measure=lambda seed: known_drive_scale(seed, 11)), 500)

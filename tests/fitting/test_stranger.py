@@ -84,6 +84,15 @@ def test_a_sum_is_named() -> None:
     assert result.combinations == ("a + b",)
 
 
+def test_a_sum_without_any_bounds_is_named_and_unbounded() -> None:
+    line = {"scale": "linear", "min": -np.inf, "max": np.inf}
+    model = stranger(lambda time, a, b: (a + b) * time, "a", "b", a=line, b=line)
+    result = pc.fit(measured(0.7 * TIMES), model)
+    check_undetermined(result, "a", "b")
+    assert result["a"].allowed == result["b"].allowed == (-np.inf, np.inf)
+    assert result.combinations == ("a + b",)
+
+
 def test_a_product_of_powers_is_named_with_its_exponents() -> None:
     model = stranger(lambda time, a, b: a**2 * b * time, "a", "b")
     result = pc.fit(measured(0.3 * TIMES), model)
