@@ -1,4 +1,4 @@
-"""Print the README's two commands, one per line: the first indented lines that start an environment."""
+"""Print the two commands of the README that are to be copied on a fresh machine, one a line."""
 
 from __future__ import annotations
 

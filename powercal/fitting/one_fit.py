@@ -264,7 +264,11 @@ def _weights(problem: Any) -> str:
     estimated = [b.name for b in problem.blocks if not b.given_sigma]
     parts = [f"σ of {', '.join(given)} as given"] if given else []
     parts += (
-        [f"σ of {', '.join(estimated)} per trace from residuals, iterated, their own uncertainty counted"] if estimated else []
+        [
+            f"σ of {', '.join(estimated)} per trace from residuals, iterated, their own uncertainty counted"
+        ]
+        if estimated
+        else []
     )
     if problem.modes is not None:
         parts.append(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 import powercal as pc
 from powercal.fitting.again import rebuild
+from powercal.fitting.weights import with_noise_uncertainty
 from powercal.physics.constants import HBAR
 from powercal.result import FitResult
 from powercal.schema import DeviceTraces
@@ -152,7 +153,8 @@ def expect_the_same(result: FitResult) -> None:
     slopes = problem.slopes(x)
     # scipy's Jacobian at lmfit's end point against ours at our minimum: both stop within 1e-7 of
     # a standard error or so, and the covariance follows to first order.
-    covariance = theirs.covar * np.outer(slopes, slopes)
+    # lmfit takes σ for known; ours counts that it was estimated (nothing where σ was given).
+    covariance = with_noise_uncertainty(problem, x, theirs.covar) * np.outer(slopes, slopes)
     spelled = [c.name for c in problem.coordinates]
     kept = [spelled.index(n) for n in result.names]
     size = np.sqrt(np.outer(np.diag(result.covariance), np.diag(result.covariance)))
