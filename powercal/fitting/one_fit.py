@@ -263,13 +263,11 @@ def _weights(problem: Any) -> str:
     given = [b.name for b in problem.blocks if b.given_sigma]
     estimated = [b.name for b in problem.blocks if not b.given_sigma]
     parts = [f"σ of {', '.join(given)} as given"] if given else []
-    parts += (
-        [
-            f"σ of {', '.join(estimated)} per trace from residuals, iterated, their own uncertainty counted"
-        ]
-        if estimated
-        else []
-    )
+    if estimated:
+        parts.append(
+            f"σ of {', '.join(estimated)} per trace from residuals, iterated, their own "
+            f"uncertainty counted"
+        )
     if problem.modes is not None:
         parts.append(
             "errors of inputs or of the reference, common to many points, are marginalised"
