@@ -183,7 +183,7 @@ def test_an_upper_limit_that_is_missing_or_infinite_is_not_invented() -> None:
 
 
 def test_an_undetermined_parameter_shows_its_range_and_where_it_comes_from() -> None:
-    expected = "n_th undetermined; allowed 0 … 0.06 (set by bounds, not by data)"
+    expected = "n_th undetermined; allowed 0 … 0.06 (only k/(1 + 2 n_th) acts on these data)"
     assert line("n_th", page()) == expected
 
 
@@ -219,9 +219,14 @@ def test_a_value_that_is_missing_is_not_printed_as_a_number() -> None:
 
 
 def test_the_reason_follows_the_estimate() -> None:
-    lines = page().splitlines()
-    place = next(i for i, row in enumerate(lines) if row.strip().startswith("n_th"))
-    assert lines[place + 1].strip() == "only k/(1 + 2 n_th) acts on these data"
+    assert "(only k/(1 + 2 n_th) acts on these data)" in line("n_th", page())
+
+
+def test_a_long_reason_gets_a_line_of_its_own() -> None:
+    reason = "a reason that is much too long to stand behind a number on the line a person reads, and so on"
+    lines = page(parameters=(estimate(value=1.0, reason=reason),)).splitlines()
+    place = next(i for i, row in enumerate(lines) if row.strip().startswith("x "))
+    assert lines[place + 1].strip() == reason
 
 
 def test_what_is_not_determined_comes_with_combinations_and_remedies_to_copy() -> None:

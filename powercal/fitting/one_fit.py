@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from powercal import __version__
 from powercal.contracts import Model, Parameter
-from powercal.errors import FitError, PowercalError
+from powercal.errors import FitError, PowercalError, UnknownNameError
 from powercal.fitting.build import Request, make_table, options_from
 from powercal.fitting.conclude import (
     alternatives,
@@ -28,6 +28,7 @@ from powercal.fitting.identifiability import determined_products, flat_names
 from powercal.fitting.problem import Problem
 from powercal.fitting.solve import Solution, best_search, search, solve
 from powercal.fitting.starting import prepare
+from powercal.fitting.twins import confess_twin, find_twin
 from powercal.line import line_of
 from powercal.registry import get_model, origin
 from powercal.result import FitResult, Flag, Shift
@@ -175,6 +176,10 @@ def _fit_one(
         # A profile fell into a deeper minimum: weights and all start again from there.
         solution = solve(problem, problem.start_from(_as_values(solution.problem, judged)), common)
         judged = _judged(solution, rows, request)
+    if request.intervals == "profile":
+        twin = find_twin(solution.problem, solution.x, solution.chi2, judged)
+        if twin is not None:
+            judged = confess_twin(judged, solution.problem, twin)
     result = _assemble(traces, model, names, request, solution, judged, flags)
     return _doubt(result, traces, model, names, request, solution, judged)
 
@@ -221,9 +226,7 @@ def _assemble(
     covariance = judged.found.covariance * np.outer(slopes, slopes)
     try:
         distribution, _ = origin("model", model.name)
-    except Exception as problem_of_origin:  # a model handed over as an object has no distribution
-        if type(problem_of_origin).__name__ != "UnknownNameError":
-            raise
+    except UnknownNameError:  # a model handed over as an object has no distribution
         distribution = ""
     return FitResult(
         model=model.name,

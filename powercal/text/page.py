@@ -126,7 +126,8 @@ def _open_range(estimate: Estimate) -> str:
     if not any(map(math.isfinite, estimate.allowed)):
         return "undetermined; unbounded"
     allowed = _range(estimate.allowed, estimate.unit)
-    return f"undetermined; allowed {allowed} (set by bounds, not by data)"
+    bounded = " (set by bounds, not by data)" if estimate.reason in _TOLD else ""
+    return f"undetermined; allowed {allowed}{bounded}"
 
 
 def _range(interval: Interval, unit: str) -> str:
