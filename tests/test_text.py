@@ -223,7 +223,7 @@ def test_the_reason_follows_the_estimate() -> None:
 
 
 def test_a_long_reason_gets_a_line_of_its_own() -> None:
-    reason = "a reason that is much too long to stand behind a number on the line a person reads, and so on"
+    reason = "a reason that is much too long to stand behind a number on its line, " + "and on" * 5
     lines = page(parameters=(estimate(value=1.0, reason=reason),)).splitlines()
     place = next(i for i, row in enumerate(lines) if row.strip().startswith("x "))
     assert lines[place + 1].strip() == reason
