@@ -16,9 +16,8 @@ from powercal.result import Estimate
 FloatArray = NDArray[np.float64]
 AS_GOOD = 3.84  # Δχ² of a rival that 95 % confidence does not exclude
 APART = 5.0  # standard errors between two minima; less is one valley
-TRIES = 24
-FEW_TRIES = 8  # where one search is dear: many rows, or errors that are marginalised
-DEAR = 4000
+DRAWS, TRIES = 400, 12  # points looked at, and the best of them that are searched from
+DEAR = 4000  # rows; with more, or with errors that are marginalised, a quarter of that must do
 
 
 def find_twin(problem: Problem, x: FloatArray, chi2: float, judged: Judged) -> FloatArray | None:
@@ -34,8 +33,9 @@ def find_twin(problem: Problem, x: FloatArray, chi2: float, judged: Judged) -> F
     """
     sure = {e.name: e.stderr for e in judged.parameters if e.stderr}
     dear = problem.data.size > DEAR or problem.modes is not None
-    for start in _far_starts(problem, x, FEW_TRIES if dear else TRIES):
-        found = search(problem, start, iterations=60)
+    share = 4 if dear else 1
+    for start in _far_starts(problem, x, DRAWS // share, TRIES // share):
+        found = search(problem, start, iterations=40)
         if found.chi2 - chi2 > AS_GOOD:
             continue
         for c, mine, other in zip(problem.coordinates, x, found.x, strict=True):
@@ -45,23 +45,30 @@ def find_twin(problem: Problem, x: FloatArray, chi2: float, judged: Judged) -> F
     return None
 
 
-def _far_starts(problem: Problem, x: FloatArray, count: int) -> Iterator[FloatArray]:
-    """Starts that are factors away: rates and occupations by e, the line by 8 dB."""
+def _far_starts(problem: Problem, x: FloatArray, draws: int, tries: int) -> Iterator[FloatArray]:
+    """Draw points factors away (rates and occupations by e, the line by 8 dB); give the best."""
     generator = np.random.default_rng(1)
-    for _ in range(count):
-        start = x.copy()
-        for i, c in enumerate(problem.coordinates):
-            draw = float(generator.standard_normal())
-            value = c.to_si(float(x[i]))
-            if c.log:
-                start[i] += 1.2 * draw
-            elif c.name.endswith("_db"):
-                start[i] = c.from_si(value + 8.0 * draw)
-            elif c.low == 0.0:
-                start[i] = c.from_si(max(value, 10 * c.scale) * np.exp(1.2 * draw))
-            else:
-                start[i] += 3.0 * draw
-        yield np.clip(start, problem.lower, problem.upper)
+    points = [_far_point(problem, x, generator.standard_normal(x.size)) for _ in range(draws)]
+    with np.errstate(all="ignore"):
+        misfits = [float(np.sum(problem.residual(p) ** 2)) for p in points]
+    order = np.argsort(np.nan_to_num(misfits, nan=np.inf))
+    yield from (points[i] for i in order[:tries])
+
+
+def _far_point(problem: Problem, x: FloatArray, draw: FloatArray) -> FloatArray:
+    point = x.copy()
+    for i, c in enumerate(problem.coordinates):
+        value, far = c.to_si(float(x[i])), 1.2 * float(draw[i])
+        if c.log:
+            # At least half a factor e away: what lies nearer is the same valley.
+            point[i] += np.sign(far) * max(abs(far), 0.5)
+        elif c.name.endswith("_db"):
+            point[i] = c.from_si(value + 8.0 * far)
+        elif c.low == 0.0:
+            point[i] = c.from_si(max(value, 10 * c.scale) * np.exp(far))
+        else:
+            point[i] += 2.0 * far
+    return np.clip(point, problem.lower, problem.upper)
 
 
 def confess_twin(judged: Judged, problem: Problem, twin: FloatArray) -> Judged:
