@@ -87,7 +87,7 @@ class CommonErrors:
         if modes is None or not self.inputs:
             return problem, modes
         amplitude = replace(problem, modes=modes).common_amplitudes(problem.data - problem.rows(x))
-        inputs, shift, offset = dict(original.inputs), np.zeros(problem.data.size), 0
+        inputs, offset = dict(original.inputs), 0
         for name, (element, sigma) in self.inputs.items():
             mine = amplitude[offset : offset + sigma.size]
             # At the optimum rows − data = −modes·amplitude: the input moved by +σ·amplitude.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,8 +143,3 @@ def shifts_between(
 ) -> dict[str, float]:
     """Return quantity(other, y) − quantity(problem, x) for each name."""
     return {n: float(other.quantity(n, y) - problem.quantity(n, x)) for n in names}
-
-
-def rerun_with_lmfit(problem: Problem, x: FloatArray) -> Any:
-    """Return lmfit's own result at a solution."""
-    return lmfit_solver.solve(problem, x)
