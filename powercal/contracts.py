@@ -50,12 +50,17 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """A named choice of a model; ``default=None`` means that it must be declared."""
+    """A named choice of a model; ``default=None`` means that it must be declared.
+
+    ``follows`` names the choice that fitting an observable implies (complex data are complex,
+    whatever anybody declares); a choice that is asked for by name goes before it.
+    """
 
     name: str
     choices: tuple[str, ...]
     meaning: str
     default: str | None = None
+    follows: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

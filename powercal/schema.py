@@ -29,6 +29,7 @@ DIMENSIONS = (
     "channel",
     "repeat",
     "frequency_offset",
+    "bias",
 )
 
 
@@ -53,12 +54,18 @@ WORDS: dict[str, Word] = {
     "absorbed_power": Word("power", "power that the device takes from the drive"),
     "reflection": Word("number", "reflected over incident amplitude", complex=True),
     "transmission": Word("number", "transmitted over incident amplitude", complex=True),
+    "emitted_power": Word("power", "power that the device gives out"),
     "received": Word("voltage", "what a demodulator recorded", complex=True),
+    "quadrature": Word("voltage", "one quadrature of it, or another signal without a scale"),
     "excited_population": Word("number", "population of the excited state"),
     "frequency": Word("frequency", "drive frequency"),
     "frequency_offset": Word("frequency", "drive frequency from a carrier"),
     "time": Word("time", "delay"),
     "temperature": Word("temperature", "bath temperature"),
+    "bias_voltage": Word("voltage", "bias across the device"),
+    "photocurrent": Word("current", "current that the drive causes"),
+    "emission_frequency": Word("frequency", "frequency at which the device emits"),
+    "gain_per_length": Word("inverse_length", "relative growth of a power per length"),
 }
 
 ATTRIBUTES = (

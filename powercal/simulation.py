@@ -22,6 +22,7 @@ DIMENSION_OF = {
     "time": "time",
     "temperature": "temperature",
     "excited_population": "power",
+    "bias_voltage": "bias",
 }
 
 

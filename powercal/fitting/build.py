@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from powercal.contracts import Model, Parameter
+from powercal.contracts import Model, Option, Parameter
 from powercal.errors import FitError, unknown_name
 from powercal.fitting.grid import Grid, make_grid
 from powercal.fitting.pieces import Block, Coordinate, Prior, nuisance
@@ -314,22 +314,19 @@ def _origin(c: Coordinate) -> float:
 def options_from(
     traces: DeviceTraces, model: Model, options: Mapping[str, str], names: tuple[str, ...]
 ) -> dict[str, str]:
-    """Fill a model's options from the data's declarations; nothing is guessed.
-
-    An option called ``observable`` says whether complex data are among those fitted.
+    """Fill a model's options from the data and their declarations; nothing is guessed.
 
     Raises
     ------
     FitError
-        An option without default that neither the user nor the data declare.
+        An option without default that neither the user nor the data declare, or observables that
+        imply different choices.
     """
     chosen = dict(options)
     for option in model.options:
         if option.name in chosen:
             continue
-        value = traces.attrs.get(option.name)
-        if option.name == "observable":
-            value = "complex" if any(np.iscomplexobj(traces[n]) for n in names) else "power"
+        value = _implied(option, names) or traces.attrs.get(option.name)
         if value in option.choices:
             chosen[option.name] = str(value)
         elif option.default is not None:
@@ -344,3 +341,14 @@ def options_from(
                 f"{', '.join(option.choices)} ({option.meaning})"
             )
     return chosen
+
+
+def _implied(option: Option, names: tuple[str, ...]) -> str | None:
+    """Return the choice that the fitted observables imply."""
+    implied = {n: option.follows[n] for n in names if n in option.follows}
+    if len(set(implied.values())) > 1:
+        raise FitError(
+            f"{' and '.join(implied)} want different choices of {option.name} "
+            f"({', '.join(implied.values())}); fit them one at a time: observables=(...)"
+        )
+    return next(iter(implied.values()), None)

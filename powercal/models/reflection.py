@@ -47,6 +47,7 @@ OBSERVABLE = Option(
     choices=("complex", "power"),
     default="complex",
     meaning="complex reflection, or its power alone (which knows no phase)",
+    follows={"reflection": "complex", "reflected_power": "power"},
 )
 
 

@@ -1,0 +1,1 @@
+"""Speed beside accuracy, and beside a peer in the same process."""
