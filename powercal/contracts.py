@@ -53,7 +53,9 @@ class Option:
     """A named choice of a model; ``default=None`` means that it must be declared.
 
     ``follows`` names the choice that fitting an observable implies (complex data are complex,
-    whatever anybody declares); a choice that is asked for by name goes before it.
+    whatever anybody declares); a choice that is asked for by name goes before it. Where
+    ``open``, the choices are examples: the model's factory reads other values and refuses with a
+    ContractError what it cannot read.
     """
 
     name: str
@@ -61,6 +63,11 @@ class Option:
     meaning: str
     default: str | None = None
     follows: Mapping[str, str] = field(default_factory=dict)
+    open: bool = False
+
+    def allows(self, value: str | None) -> bool:
+        """Whether the option may have this value."""
+        return value in self.choices or (self.open and value is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +151,7 @@ class Model:
         filled = dict(self.chosen)
         for name, option in table.items():
             value = choices.get(name, filled.get(name, option.default))
-            if value not in option.choices:
+            if value is None or not option.allows(value):
                 raise ContractError(
                     f"option {name!r} of model {self.name!r} is {value!r}; "
                     f"it must be one of {', '.join(option.choices)}",

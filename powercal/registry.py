@@ -36,6 +36,7 @@ BUILT_INS = (
     "powercal.loaders.touchstone",
     "powercal.loaders.labber",
     "powercal.models.absorbed",
+    "powercal.models.channels",
     "powercal.models.power_balance",
     "powercal.models.reflection",
 )

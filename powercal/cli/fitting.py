@@ -160,21 +160,22 @@ def _check_output(output: Path | None, *inputs: str | None) -> None:
 
 def _wishes(model: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Turn the command line into arguments of :func:`powercal.fit`."""
-    start = in_units(given["start"], model, "--start", quantity)
+    chosen = model_options(given, model)
+    start = in_units(given["start"], model, "--start", quantity, chosen)
     if given["qubit_frequency"] is not None:
         if "qubit_frequency" in start:
             raise click.UsageError("qubit_frequency is also given with --start; keep one.")
         start["qubit_frequency"] = given["qubit_frequency"]
     return {
         "free": given["free"],
-        "fixed": in_units(given["fix"], model, "--fix", quantity),
-        "priors": in_units(given["prior"], model, "--prior", quantity_with_error),
+        "fixed": in_units(given["fix"], model, "--fix", quantity, chosen),
+        "priors": in_units(given["prior"], model, "--prior", quantity_with_error, chosen),
         "start": start,
         "sigma": of_words(given["sigma"], "--sigma"),
         "per": given["per"],
         "observables": tuple(OBSERVABLES.get(name, name) for name in given["observables"]),
         "intervals": given["intervals"],
-        **model_options(given, model),
+        **chosen,
     }
 
 

@@ -60,7 +60,9 @@ def simulate(model: str, output: str, seed: int, **given: Any) -> None:
     else evenly. Powers are at the device unless the line (--attenuation-db, --gain-db) is given.
     """
     options: dict[str, Any] = dict(model_options(given, model, complete=True))
-    values = in_units(given["values"], model, "--set", quantity)
+    values = in_units(
+        given["values"], model, "--set", quantity, model_options(given, model, complete=True)
+    )
     noise = of_words(given["noise"], "--noise")
     inputs = _inputs(given)
     from powercal.loaders.hdf5 import save_traces

@@ -150,7 +150,11 @@ def _refuse_level(text: str, spelled: str) -> None:
 
 
 def in_units(
-    given: Mapping[str, str], model: str, option: str, read: Callable[[str, str], Any]
+    given: Mapping[str, str],
+    model: str,
+    option: str,
+    read: Callable[[str, str], Any],
+    chosen: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Read the values of ``--fix``, ``--prior``, … in the units of the model's quantities.
 
@@ -161,7 +165,7 @@ def in_units(
     UnknownNameError
         A name that the model does not have under any of its options.
     """
-    units = units_of(model) if given else {}
+    units = units_of(model, chosen or {}) if given else {}
     values = {}
     for name, text in given.items():
         bare = name.split("[")[0]
@@ -196,26 +200,34 @@ def _read(read: Callable[[str, str], Any], text: str, unit: str, option: str, na
         raise click.BadParameter(f"{name}: {error}.", param_hint=option) from error
 
 
-def units_of(model: str) -> dict[str, str]:
+def units_of(model: str, chosen: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the unit of every parameter and derived quantity, under whatever options."""
     units = dict(_NUISANCES)
-    for variant in variants(model).values():
+    for variant in variants(model, chosen or {}).values():
         units |= {derived.name: derived.unit for derived in variant.derived}
         units |= {row.name: row.unit for row in variant.parameters}
     return units
 
 
-def variants(name: str) -> dict[tuple[str, ...], Model]:
-    """Return the model under every combination of its options, by the choices made."""
+def variants(
+    name: str, chosen: Mapping[str, str] | None = None
+) -> dict[tuple[str, ...], Model]:
+    """Return the model under every combination of its options, by the choices made.
+
+    Of an open option the value that was chosen stands for all that it may have.
+    """
     from powercal.registry import get_model
 
     model = get_model(name)
     found: dict[tuple[str, ...], Model] = {}
-    choices = product(*(option.choices for option in model.options))
-    for chosen in islice(choices, _MOST_VARIANTS):
-        named = dict(zip((option.name for option in model.options), chosen, strict=True))
+    asked = chosen or {}
+    choices = product(
+        *((asked[o.name],) if o.open and o.name in asked else o.choices for o in model.options)
+    )
+    for combination in islice(choices, _MOST_VARIANTS):
+        named = dict(zip((option.name for option in model.options), combination, strict=True))
         try:
-            found[chosen] = model.configure(**named)
+            found[combination] = model.configure(**named)
         except PowercalError:  # options that exclude each other
             continue
     return found or {(): model}
@@ -249,7 +261,7 @@ def model_options(
         chosen[name] = value
     for option in get_model(model).options:
         value = chosen.get(option.name, option.default if complete else option.choices[0])
-        if value not in option.choices:
+        if not option.allows(value):
             found = "is not given" if value is None else f"is {value!r}"
             raise click.UsageError(
                 f"Option {option.name!r} of model {model!r} {found}; write --option "

@@ -327,7 +327,7 @@ def options_from(
         if option.name in chosen:
             continue
         value = _implied(option, names) or traces.attrs.get(option.name)
-        if value in option.choices:
+        if option.allows(value):
             chosen[option.name] = str(value)
         elif option.default is not None:
             chosen[option.name] = option.default

@@ -204,12 +204,17 @@ class _Judge:
             )
         step = stderr / value if logarithmic else stderr
         if not determined:
-            step = 0.1 if logarithmic else 0.1 * max(abs(value), 1e-3)
+            step = 0.1 if logarithmic else self._first_step(value, gradient)
         along = self._along(gradient / value if logarithmic else gradient) if determined else None
         self.profiler.stretch = self._stretch(gradient) if determined else 1.0
         profile = self.profiler.derived(d.name, step, logarithmic, along)
         floor = 0.0 if logarithmic else -inf
         return _verdict(blank, determined, value, stderr, profile, (floor, inf))
+
+    def _first_step(self, value: float, gradient: FloatArray) -> float:
+        """A first step of a quantity along flat directions, in its own unit, however small."""
+        reach = [self._reach(c, i) for i, c in enumerate(self.problem.coordinates)]
+        return max(0.1 * abs(value), float(np.max(np.abs(gradient * reach))))
 
     def _single_carrier(
         self, d: Derived, gradient: FloatArray, known: dict[str, Estimate]

@@ -155,7 +155,7 @@ def _floquet_curve(incident_power: Array, frequency: Array, **p: Any) -> Arrays:
     return power, incident_power - power, state.mean_population
 
 
-def _guess(
+def drive_guess(
     traces: DeviceTraces, fixed: Mapping[str, float], *, names: tuple[str, ...]
 ) -> dict[str, Array]:
     """Start from straight lines: 1/R is linear in 1/P and quadratic in frequency."""
@@ -280,7 +280,7 @@ def _build(name: str, summary: str, extra: Callable[[Model], Model], **chosen: s
             if rwa
             else _floquet_curve,
             jacobian=partial(_rwa_jacobian, energy=energy, detection=detection) if rwa else None,
-            guess=partial(_guess, names=tuple(row.name for row in parameters)),
+            guess=partial(drive_guess, names=tuple(row.name for row in parameters)),
             derived=_derived(detection),
             checks=driven_checks,
         )

@@ -167,7 +167,8 @@ def _bath(result: FitResult) -> list[Check]:
     omega_q = TWO_PI * result.values["qubit_frequency"]
     temperature = float(result.traces.attrs.get("bath_temperature", np.nan))
     expected = float(bose_occupation(omega_q, temperature)) if temperature > 0 else np.nan
-    estimate = next((e for e in result.parameters if e.name == "n_th"), None)
+    among = (*result.parameters, *result.derived)
+    estimate = next((e for e in among if e.name in ("n_th", "n_eff")), None)
     if estimate is None or estimate.status == "fixed":
         return [
             _check(

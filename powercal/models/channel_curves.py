@@ -1,0 +1,196 @@
+"""The curves of a qubit with several baths, and their exact derivatives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powercal.contracts import Arrays, Derivatives
+from powercal.models.driven import TWO_PI, saturation
+from powercal.physics.constants import HBAR
+
+Array = NDArray[Any]
+Slopes = dict[str, Array]
+
+
+def totals(names: tuple[str, ...], p: Mapping[str, Any]) -> tuple[Any, Any, Any, Any]:
+    """Return Γ₁ = ΣΓ_k, Γ₁tot = ΣΓ_k(1+2n_k), p_eq and Γ₂ (physics sheet section 2)."""
+    gamma_1 = sum(p[f"gamma_{k}"] for k in names)
+    upward = sum(p[f"gamma_{k}"] * p[f"n_{k}"] for k in names)
+    gamma_1_tot = gamma_1 + 2 * upward
+    return gamma_1, gamma_1_tot, upward / gamma_1_tot, gamma_1_tot / 2 + p["gamma_phi"]
+
+
+class _State:
+    """What all observables share at one point of the parameters.
+
+    Slopes are taken by Γ₁, Γ₁tot, p_eq, Γ₂ first (``inner``) and by the model's parameters last:
+    what a channel does, it does through these four.
+    """
+
+    def __init__(
+        self, power: Array, frequency: Array, names: tuple[str, ...], p: Mapping[str, Any]
+    ) -> None:
+        self.names, self.p, self.frequency = names, p, frequency
+        self.gamma_1, self.gamma_1_tot, self.p_eq, self.gamma_2 = totals(names, p)
+        self.detuning = TWO_PI * (frequency - p["qubit_frequency"])
+        self.s, self._totals = saturation(
+            self.detuning, p["drive_scale"] * power, self.gamma_1_tot, self.gamma_2
+        )
+        self.share = self.s / (1 + self.s)
+        self.photons = self.gamma_1 / 2 * self.share
+
+    def log_s(self, power: Array) -> Slopes:
+        """∂ln s by the inner coordinates, the parameters and the inputs."""
+        frequency = self._totals["qubit_frequency"]
+        return {
+            "gamma_1_tot": self._totals["gamma_1_tot"],
+            "gamma_2": self._totals["gamma_2"],
+            "qubit_frequency": frequency,
+            "frequency": -frequency,
+            "drive_scale": np.asarray(1 / self.p["drive_scale"]),
+            "incident_power": 1 / power,
+        }
+
+    def outer(self, inner: Slopes) -> Slopes:
+        """Chain slopes by Γ₁, Γ₁tot, p_eq and Γ₂ to those by Γ_k, n_k and Γφ."""
+        zero = np.zeros_like(self.share)
+        by_1, by_tot, by_eq, by_2 = (
+            inner.pop(n, zero) for n in ("gamma_1", "gamma_1_tot", "p_eq", "gamma_2")
+        )
+        through = by_tot + by_2 / 2  # Γ₂ = Γ₁tot/2 + Γφ
+        inner["gamma_phi"] = by_2
+        for k in self.names:
+            gamma, n = self.p[f"gamma_{k}"], self.p[f"n_{k}"]
+            warm = 1 + 2 * n
+            of_rate = by_1 + through * warm + by_eq * (n - self.p_eq * warm) / self.gamma_1_tot
+            of_n = (2 * through + by_eq * (1 - 2 * self.p_eq) / self.gamma_1_tot) * gamma
+            inner[f"gamma_{k}"] = inner.get(f"gamma_{k}", zero) + of_rate
+            inner[f"n_{k}"] = inner.get(f"n_{k}", zero) + of_n
+        return inner
+
+    def photon_slopes(self, log_s: Slopes) -> Slopes:
+        """∂N by the inner coordinates."""
+        slopes = {name: self.photons / (1 + self.s) * slope for name, slope in log_s.items()}
+        return slopes | {"gamma_1": self.share / 2}
+
+    def quantum(self, energy: str) -> Any:
+        """ħω_d or ħω_q."""
+        chosen = self.frequency if energy == "effective" else self.p["qubit_frequency"]
+        return HBAR * TWO_PI * chosen
+
+    def seen(self, detection: str) -> tuple[Array, Slopes]:
+        """Share of the absorbed photons that is missed in what comes back (supplement C5)."""
+        first = self.names[0]
+        gamma, warm = self.p[f"gamma_{first}"], 1 + 2 * self.p[f"n_{first}"]
+        one = np.ones_like(self.share)
+        if detection == "absorbed":
+            return one, {}
+        if detection == "total":
+            eta = gamma * warm / self.gamma_1_tot
+            return one * (1 - eta), {
+                f"gamma_{first}": -one * warm / self.gamma_1_tot,
+                f"n_{first}": -one * 2 * gamma / self.gamma_1_tot,
+                "gamma_1_tot": one * eta / self.gamma_1_tot,
+            }
+        cold = 1 - 2 * self.p_eq
+        half = gamma * cold / self.gamma_2 / (2 * (1 + self.s))  # ρ/(2(1+s))
+        return 1 - half, {
+            f"gamma_{first}": -half / gamma,
+            "p_eq": 2 * half / cold,
+            "gamma_2": half / self.gamma_2,
+            "s": half * self.share,  # by ln s
+        }
+
+    def heat(self, energy: str) -> tuple[Array, Array, Array]:
+        """Return R_first as w·(share per photon)·N + leak: share, leak and the detuning's part."""
+        first, p = self.names[0], self.p
+        gamma, n = p[f"gamma_{first}"], p[f"n_{first}"]
+        omega_q = TWO_PI * p["qubit_frequency"]
+        pulled = self.detuning / (2 * self.gamma_2) if energy == "effective" else 0 * self.detuning
+        per_photon = HBAR * gamma * (1 + 2 * n) * (omega_q / self.gamma_1_tot + pulled)
+        leak = HBAR * omega_q * gamma * ((1 + 2 * n) * self.p_eq - n)
+        return per_photon, leak + 0 * self.share, HBAR * gamma * (1 + 2 * n) * pulled
+
+
+def curve(
+    incident_power: Array,
+    frequency: Array,
+    *,
+    names: tuple[str, ...],
+    energy: str,
+    detection: str,
+    **p: Any,
+) -> Arrays:
+    """Return absorbed and reflected power, population and (where known) the first bath's heat."""
+    state = _State(incident_power, frequency, names, p)
+    absorbed = state.quantum(energy) * state.photons * state.seen(detection)[0]
+    population = state.p_eq + (0.5 - state.p_eq) * state.share
+    seen = absorbed, incident_power - absorbed, population
+    if detection != "absorbed":
+        return seen
+    per_photon, leak, _ = state.heat(energy)
+    return *seen, per_photon * state.photons + leak
+
+
+def jacobian(
+    incident_power: Array,
+    frequency: Array,
+    *,
+    names: tuple[str, ...],
+    energy: str,
+    detection: str,
+    **p: Any,
+) -> Derivatives:
+    """Return the exact derivatives of :func:`curve` by parameters and inputs."""
+    state = _State(incident_power, frequency, names, p)
+    log_s = state.log_s(incident_power)
+    photons = state.photon_slopes(log_s)
+    absorbed = _absorbed_slopes(state, energy, detection, log_s, dict(photons))
+    reflected = {name: -value for name, value in absorbed.items()}
+    reflected["incident_power"] = reflected["incident_power"] + 1.0
+    lift = (0.5 - state.p_eq) * state.share / (1 + state.s)
+    population = {name: lift * slope for name, slope in log_s.items()}
+    population["p_eq"] = 1 - state.share
+    seen = absorbed, reflected, state.outer(population)
+    return seen if detection != "absorbed" else (*seen, _heat_slopes(state, energy, dict(photons)))
+
+
+def _absorbed_slopes(
+    state: _State, energy: str, detection: str, log_s: Slopes, photons: Slopes
+) -> Slopes:
+    quantum, (seen, explicit) = state.quantum(energy), state.seen(detection)
+    through_s = explicit.pop("s", 0.0)
+    inner = {name: quantum * seen * slope for name, slope in photons.items()}
+    for name, slope in log_s.items():
+        inner[name] = inner[name] + quantum * state.photons * through_s * slope
+    for name, slope in explicit.items():
+        inner[name] = inner.get(name, 0.0) + quantum * state.photons * slope
+    carrier = "frequency" if energy == "effective" else "qubit_frequency"
+    inner[carrier] = inner[carrier] + HBAR * TWO_PI * state.photons * seen
+    return state.outer(inner)
+
+
+def _heat_slopes(state: _State, energy: str, photons: Slopes) -> Slopes:
+    first, p = state.names[0], state.p
+    gamma, n = p[f"gamma_{first}"], p[f"n_{first}"]
+    per_photon, leak, pulled = state.heat(energy)
+    omega_q, warm = TWO_PI * p["qubit_frequency"], 1 + 2 * n
+    inner = {name: per_photon * slope for name, slope in photons.items()}
+    number = state.photons
+    at_rest = HBAR * gamma * warm * omega_q / state.gamma_1_tot
+    inner["gamma_1_tot"] = inner["gamma_1_tot"] - number * at_rest / state.gamma_1_tot
+    inner["gamma_2"] = inner["gamma_2"] - number * pulled / state.gamma_2
+    inner["p_eq"] = HBAR * omega_q * gamma * warm + 0 * number
+    inner[f"gamma_{first}"] = (number * per_photon + leak) / gamma
+    of_n = HBAR * omega_q * gamma * (2 * state.p_eq - 1)
+    inner[f"n_{first}"] = 2 * number * per_photon / warm + of_n
+    by_carrier = leak / p["qubit_frequency"] + number * at_rest / p["qubit_frequency"]
+    tilt = HBAR * gamma * warm / (2 * state.gamma_2) * TWO_PI * number
+    tilt = tilt if energy == "effective" else 0 * tilt
+    inner["qubit_frequency"] = inner["qubit_frequency"] + by_carrier - tilt
+    inner["frequency"] = inner["frequency"] + tilt
+    return state.outer(inner)
