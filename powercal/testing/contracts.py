@@ -12,6 +12,7 @@ from powercal.contracts import Loader, Model
 from powercal.errors import ContractError
 from powercal.schema import DeviceTraces
 from powercal.testing import curves, guesses, loaders
+from powercal.testing.pulls import check_pulls
 from powercal.testing.simulated import make_traces
 
 # Purity first: a curve that writes into its inputs fails the others for reasons that mislead.
@@ -56,6 +57,8 @@ def check_model(model: Model, traces: DeviceTraces | None = None) -> None:
         for clause in _CLAUSES:
             clause(configured, suited)
         guesses.check_fit(configured, suited, truth=traces is None)
+    plain = curves.configurations(model)[0]
+    check_pulls(plain, make_traces(plain) if traces is None else traces)
 
 
 def check_loader(
@@ -97,6 +100,7 @@ class ModelContract:
     """
 
     model: ClassVar[Model]
+    fits: ClassVar[int] = 16  # of the test of errors
 
     def make_traces(self, model: Model) -> DeviceTraces:
         """Return traces for a configured model; by default its own curve at its examples."""
@@ -154,6 +158,11 @@ class ModelContract:
         """Examples are looked for only in traces that the kit simulated itself."""
         own = type(self).make_traces is ModelContract.make_traces
         self._every(partial(guesses.check_fit, truth=own))
+
+    def test_repeated_fits_scatter_as_much_as_their_errors_say(self) -> None:
+        """For the first combination of options; the model's curve at its examples is fitted."""
+        configured = curves.configurations(self.model)[0]
+        check_pulls(configured, self.make_traces(configured), fits=self.fits)
 
 
 class LoaderContract:

@@ -129,7 +129,7 @@ def check_fit(model: Model, traces: xr.Dataset, *, truth: bool = True) -> tuple[
     ContractError
         What was not found again, or is not propagated.
     """
-    result = _determined_fit(model, DeviceTraces(traces))
+    result = determined_fit(model, DeviceTraces(traces))
     expected = examples(model)
     for estimate in result.parameters if truth else ():
         if estimate.stderr is None or estimate.value is None or estimate.name not in expected:
@@ -145,11 +145,13 @@ def check_fit(model: Model, traces: xr.Dataset, *, truth: bool = True) -> tuple[
     return check_result(result, model)
 
 
-def _determined_fit(model: Model, traces: DeviceTraces) -> FitResult:
+def determined_fit(
+    model: Model, traces: DeviceTraces, fixed: Mapping[str, float] | None = None
+) -> FitResult:
     """Fit, holding at its example one parameter after the other that the data leave open."""
     from powercal.fitting import fit
 
-    held: dict[str, float] = {}
+    held: dict[str, float] = dict(fixed or {})
     options: dict[str, Any] = dict(model.chosen)
     while True:
         result = fit(traces, model, fixed=held, intervals="covariance", **options)
