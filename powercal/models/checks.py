@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Literal
 
 import numpy as np
@@ -63,6 +64,35 @@ def driven_checks(result: FitResult) -> tuple[Check, ...]:
     return tuple(checks)
 
 
+def balance_checks(result: FitResult) -> tuple[Check, ...]:
+    """Check a straight line of power against population; the drive does not enter it."""
+    values, traces = result.values, result.traces
+    frequency = float(np.nanmean(traces["frequency"].values))
+    gamma_1_tot = values["gamma_1"] * (1 + 2 * values["n_th"])
+    population = traces["excited_population"].values
+    spread = traces.get("excited_population_std")
+    error = 0.0 if spread is None else float(np.nanmax(spread.values))
+    at = dataclasses.replace(result, values={**values, "qubit_frequency": frequency})
+    return (
+        _quality(gamma_1_tot, TWO_PI * frequency),
+        _check(
+            "inversion",
+            float(np.nanmax(population)) - 3 * error,
+            0.5,
+            "no steady drive lifts the population above ½: its offset or scale is wrong, and n_th "
+            "with it (value: the largest, less three errors)",
+        ),
+        *_bath(at),
+        *_line(result),
+    )
+
+
+def _quality(gamma_1_tot: float, omega_q: float) -> Check:
+    return _check(
+        "quality_factor", QUALITY * gamma_1_tot / omega_q, 1.0, "Γ₁ is no rate if Q < 100"
+    )
+
+
 def reflection_checks(result: FitResult) -> tuple[Check, ...]:
     """Check a fit of reflection."""
     values = result.values
@@ -98,7 +128,7 @@ def _common(result: FitResult, gamma_1: float, rabi: float) -> list[Check]:
     offset = float(np.nanmax(np.abs(TWO_PI * frequency - omega_q))) / omega_q
     dwell = float(result.traces.attrs.get("dwell_time", np.nan))
     checks = [
-        _check("quality_factor", QUALITY * gamma_1_tot / omega_q, 1.0, "Γ₁ is no rate if Q < 100"),
+        _quality(gamma_1_tot, omega_q),
         _check("detuning", offset, SMALL, "Γ₁ shifts by up to Δ/ω_q with the bookkeeping"),
         _check(
             "bloch_siegert",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from powercal.contracts import Arrays, Derivatives, Derived, Model
 from powercal.errors import FitError
 from powercal.hookspecs import hookimpl
+from powercal.models.checks import balance_checks
 from powercal.models.driven import N_TH, TWO_PI, rate
 from powercal.physics.constants import HBAR
 from powercal.schema import DeviceTraces
@@ -103,5 +104,6 @@ def powercal_models() -> tuple[Model, ...]:
             jacobian=_jacobian,
             guess=_guess,
             derived=_DERIVED,
+            checks=balance_checks,
         ),
     )

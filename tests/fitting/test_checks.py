@@ -382,3 +382,34 @@ def test_the_ratio_is_unknown_where_absorbed_power_was_not_fitted() -> None:
     assert check(population, "coherence_bound").verdict == "unknown"
     floquet = driven(WARM, "absorbed_power", wishes={"energy": "floquet", "fixed": {"n_th": 0.06}})
     assert check(floquet, "coherence_bound").verdict == "unknown"
+
+
+def balanced(offset: float = 0.0, gamma_1: float = 1e6, **attributes: float) -> FitResult:
+    """Fit the straight line of power against a population that is off by ``offset``."""
+    traces = pc.simulate(
+        "power_balance",
+        {"gamma_1": gamma_1, "n_th": 0.05},
+        inputs={"excited_population": np.linspace(0.1, 0.48, 12), "frequency": F0},
+        noise={"absorbed_power": 1e-20},
+        input_noise={"excited_population": 0.005},
+        seed=1,
+        attributes=attributes,
+    )
+    shifted = traces.assign(excited_population=traces["excited_population"] + offset)
+    device = pc.to_device_plane(shifted.assign_attrs(traces.attrs))
+    return pc.fit(device, "power_balance", intervals="covariance")
+
+
+def test_a_population_above_one_half_is_an_inversion_that_no_drive_makes() -> None:
+    assert {c.name: c.verdict for c in balanced().checks}["inversion"] == "holds"
+    assert {c.name: c.verdict for c in balanced(0.1).checks}["inversion"] == "fails"
+
+
+def test_the_straight_line_knows_its_bath_temperature_and_its_quality() -> None:
+    cold = bose_occupation(TWO_PI * F0, 0.1)
+    assert cold == pytest.approx(0.1, rel=0.01)
+    verdicts = {c.name: c.verdict for c in balanced(bath_temperature=0.1).checks}
+    assert verdicts["bath_temperature"] == "fails"  # 0.05 was put in
+    assert verdicts["quality_factor"] == "holds"
+    low = {c.name: c.verdict for c in balanced(gamma_1=1e9).checks}
+    assert low["quality_factor"] == "fails"
