@@ -20,6 +20,7 @@ from powercal.models.driven import (
     QUBIT_FREQUENCY,
     TWO_PI,
     common_derived,
+    line_shape,
     rate,
     rate_slopes,
     saturation,
@@ -96,18 +97,28 @@ def _emission(detection: str, s: Array, p: Mapping[str, Any]) -> tuple[Array, di
     }
 
 
-def _quantum(energy: str, frequency: Array, qubit_frequency: Any) -> Any:
-    return HBAR * TWO_PI * (frequency if energy == "effective" else qubit_frequency)
+def _quantum(energy: str, rate: Any, frequency: Array, qubit_frequency: Any) -> Any:
+    """Power of so many quanta a second."""
+    return (HBAR * TWO_PI * rate) * (frequency if energy == "effective" else qubit_frequency)
 
 
 def _rwa_curve(
     incident_power: Array, frequency: Array, *, energy: str, detection: str, **p: Any
 ) -> Arrays:
-    s, _ = _state(incident_power, frequency, p)
-    share = s / (1 + s)
-    detected = _quantum(energy, frequency, p["qubit_frequency"]) * p["gamma_1"] / 2 * share
-    detected = detected * _emission(detection, s, p)[0]
-    p_eq = p["n_th"] / (1 + 2 * p["n_th"])
+    thermal = 1 + 2 * p["n_th"]
+    gamma_1_tot = p["gamma_1"] * thermal
+    gamma_2 = gamma_1_tot / 2 + p["gamma_phi"]
+    knee = gamma_1_tot * gamma_2 / p["drive_scale"]
+    drive, width, below = line_shape(incident_power, frequency, p["qubit_frequency"], knee, gamma_2)
+    share = drive / below  # s/(1+s)
+    height = _quantum(energy, p["gamma_1"] / 2, frequency, p["qubit_frequency"])
+    detected = height * share
+    if detection == "coherent":
+        rho = p["gamma_r"] / (thermal * gamma_2)
+        detected = detected * (1 - (rho / 2) * width / below)
+    elif detection == "total":
+        detected = detected * (1 - p["gamma_r"] / p["gamma_1"])
+    p_eq = p["n_th"] / thermal
     return detected, incident_power - detected, p_eq + (0.5 - p_eq) * share
 
 
@@ -116,7 +127,7 @@ def _rwa_jacobian(
 ) -> Derivatives:
     s, slopes = _state(incident_power, frequency, p)
     share = s / (1 + s)
-    quantum = _quantum(energy, frequency, p["qubit_frequency"])
+    quantum = _quantum(energy, 1.0, frequency, p["qubit_frequency"])
     emission, explicit = _emission(detection, s, p)
     power = quantum * p["gamma_1"] / 2 * share
     per_log_s = power * (emission / (1 + s) + explicit.pop("s", 0.0) * s)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powercal.contracts import Arrays, Derivatives
-from powercal.models.driven import TWO_PI, saturation
+from powercal.models.driven import TWO_PI, line_shape, saturation
 from powercal.physics.constants import HBAR
 
 Array = NDArray[Any]
@@ -126,14 +126,28 @@ def curve(
     **p: Any,
 ) -> Arrays:
     """Return absorbed and reflected power, population and (where known) the first bath's heat."""
-    state = _State(incident_power, frequency, names, p)
-    absorbed = state.quantum(energy) * state.photons * state.seen(detection)[0]
-    population = state.p_eq + (0.5 - state.p_eq) * state.share
+    gamma_1, gamma_1_tot, p_eq, gamma_2 = totals(names, p)
+    knee = gamma_1_tot * gamma_2 / p["drive_scale"]
+    drive, width, below = line_shape(incident_power, frequency, p["qubit_frequency"], knee, gamma_2)
+    share = drive / below  # s/(1+s)
+    chosen = frequency if energy == "effective" else p["qubit_frequency"]
+    absorbed = (HBAR * TWO_PI * gamma_1 / 2) * chosen * share
+    population = p_eq + (0.5 - p_eq) * share
+    gamma, n = p[f"gamma_{names[0]}"], p[f"n_{names[0]}"]
+    if detection == "coherent":
+        rho = gamma * (1 - 2 * p_eq) / gamma_2
+        absorbed = absorbed * (1 - (rho / 2) * width / below)
+    elif detection == "total":
+        absorbed = absorbed * (1 - gamma * (1 + 2 * n) / gamma_1_tot)
     seen = absorbed, incident_power - absorbed, population
     if detection != "absorbed":
         return seen
-    per_photon, leak, _ = state.heat(energy)
-    return *seen, per_photon * state.photons + leak
+    omega_q = TWO_PI * p["qubit_frequency"]
+    per_photon: Any = omega_q / gamma_1_tot
+    if energy == "effective":
+        per_photon = per_photon + (TWO_PI * frequency - omega_q) / (2 * gamma_2)
+    leak = HBAR * omega_q * gamma * ((1 + 2 * n) * p_eq - n)
+    return *seen, (HBAR * gamma * (1 + 2 * n) * gamma_1 / 2) * per_photon * share + leak
 
 
 def jacobian(

@@ -65,6 +65,27 @@ def saturation(
     return s, slopes
 
 
+def line_shape(
+    incident_power: Array, frequency: Array, qubit_frequency: Any, knee: Any, gamma_2: Any
+) -> tuple[Array, Array, Array]:
+    """Return q = P/P_s, 1+δ² and 1+δ²+q: s/(1+s) is the first over the last (supplement D).
+
+    Curves, the innermost loop of every fit, use it in place of :func:`saturation`: it makes no
+    slopes, and no array that is not needed.
+
+    Parameters
+    ----------
+    incident_power, frequency : ndarray
+        W at the device, Hz.
+    qubit_frequency, knee, gamma_2 : float or ndarray
+        Hz, P_s in W, Γ₂ in 1/s.
+    """
+    delta = (frequency - qubit_frequency) * (TWO_PI / gamma_2)
+    width = delta * delta + 1
+    drive = incident_power / knee
+    return drive, width, width + drive
+
+
 def rate_slopes(gamma_1: Any, n_th: Any, totals: Mapping[str, Array]) -> dict[str, Array]:
     """Chain slopes in Γ₁tot and Γ₂ to Γ₁, n_th and Γφ (Γ₁tot = Γ₁(1+2n), Γ₂ = Γ₁tot/2 + Γφ)."""
     through_total = totals["gamma_1_tot"] + totals["gamma_2"] / 2
