@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from powercal.contracts import Derived, Loader, Model, Option, Parameter
     from powercal.errors import PowercalError
-    from powercal.fitting import fit, fit_each, to_lmfit
+    from powercal.fitting import CalibratedLine, calibrate_line, fit, fit_each, to_lmfit
     from powercal.hookspecs import hookimpl
-    from powercal.line import LineCalibration, Tabulated, to_device_plane
+    from powercal.line import (
+        AttenuatorChain,
+        LineCalibration,
+        Tabulated,
+        read_line,
+        to_device_plane,
+        write_line,
+    )
     from powercal.loading import open_traces, traces
     from powercal.registry import get_loader, get_model
     from powercal.report import read_report, write_report
@@ -22,9 +29,16 @@ __version__ = "0.1.0"
 _HOMES = {
     "powercal.contracts": ("Derived", "Loader", "Model", "Option", "Parameter"),
     "powercal.errors": ("PowercalError",),
-    "powercal.fitting": ("fit", "fit_each", "to_lmfit"),
+    "powercal.fitting": ("CalibratedLine", "calibrate_line", "fit", "fit_each", "to_lmfit"),
     "powercal.hookspecs": ("hookimpl",),
-    "powercal.line": ("LineCalibration", "Tabulated", "to_device_plane"),
+    "powercal.line": (
+        "AttenuatorChain",
+        "LineCalibration",
+        "Tabulated",
+        "read_line",
+        "to_device_plane",
+        "write_line",
+    ),
     "powercal.loading": ("open_traces", "traces"),
     "powercal.registry": ("get_loader", "get_model"),
     "powercal.report": ("read_report", "write_report"),
@@ -34,6 +48,8 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AttenuatorChain",
+    "CalibratedLine",
     "Check",
     "Derived",
     "Estimate",
@@ -47,17 +63,20 @@ __all__ = [
     "PowercalError",
     "Shift",
     "Tabulated",
+    "calibrate_line",
     "fit",
     "fit_each",
     "get_loader",
     "get_model",
     "hookimpl",
     "open_traces",
+    "read_line",
     "read_report",
     "simulate",
     "to_device_plane",
     "to_lmfit",
     "traces",
+    "write_line",
     "write_report",
 ]
 

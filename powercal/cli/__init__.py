@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 import powercal
+from powercal.cli.calibrating import calibrate_line
 from powercal.cli.fitting import fit
 from powercal.cli.house import House
 from powercal.cli.showing import inspect, loaders, models, plugins, show
@@ -15,7 +16,7 @@ __all__ = ["main"]
 
 @click.group(
     cls=House,
-    commands=[fit, show, inspect, simulate, models, loaders, plugins],
+    commands=[fit, calibrate_line, show, inspect, simulate, models, loaders, plugins],
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(powercal.__version__, prog_name="powercal", message="%(prog)s %(version)s")

@@ -70,7 +70,8 @@ def _named(option: str, example: str, meaning: str, metavar: str = "NAME=VALUE")
     )
 
 
-def _wish_options() -> Callable[[Command], Command]:
+def wish_options() -> Callable[[Command], Command]:
+    """Return the options that say what is free, fixed, known and fitted."""
     return together(
         click.option(
             "--observable",
@@ -113,7 +114,7 @@ def _wish_options() -> Callable[[Command], Command]:
 @click.option("--model", required=True, metavar="NAME", help="See: powercal models.")
 @trace_options()
 @choice_options()
-@_wish_options()
+@wish_options()
 @click.option("-o", "--output", metavar="REPORT.h5", help="Write a report.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on stdout.")
 @click.pass_context
@@ -129,7 +130,7 @@ def fit(ctx: click.Context, /, source: str, model: str, **given: Any) -> None:
     """
     output = None if given["output"] is None else Path(given["output"])
     _check_output(output, source, given["reference"])
-    wishes = _wishes(model, given)
+    wishes = wishes_of(model, given)
     traces = device_traces(source, given)
     from powercal.fitting import batch_dimensions, fit, fit_each
 
@@ -158,7 +159,7 @@ def _check_output(output: Path | None, *inputs: str | None) -> None:
         )
 
 
-def _wishes(model: str, given: Mapping[str, Any]) -> dict[str, Any]:
+def wishes_of(model: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Turn the command line into arguments of :func:`powercal.fit`."""
     chosen = model_options(given, model)
     start = in_units(given["start"], model, "--start", quantity, chosen)

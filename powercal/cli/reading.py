@@ -11,6 +11,7 @@ import click
 from powercal.cli.values import assignments, quantity, quantity_with_error, read_by
 
 if TYPE_CHECKING:
+    from powercal.line import LineCalibration
     from powercal.schema import DeviceTraces, InstrumentTraces
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -38,6 +39,35 @@ def _selection(text: str) -> tuple[str, float, float]:
     from powercal.loading import parse_selection
 
     return parse_selection(text)
+
+
+def _chain(text: str) -> Any:
+    """Read a source temperature and the attenuators behind it, in the order of the signal."""
+    from powercal.line import AttenuatorChain
+
+    source, *stages = text.split(",")
+    pairs = [stage.partition("@") for stage in stages]
+    return AttenuatorChain(
+        quantity(source, "K"), tuple((quantity(a, "dB"), quantity(t, "K")) for a, _, t in pairs)
+    )
+
+
+def _line(given: Mapping[str, Any]) -> LineCalibration | None:
+    """Join what the options say of the line; a level that is given twice is refused."""
+    from dataclasses import replace
+
+    from powercal.line import LineCalibration, read_line
+
+    line = LineCalibration() if given["line"] is None else read_line(given["line"])
+    for name in ("attenuation_db", "gain_db"):
+        if given[name] is None:
+            continue
+        if getattr(line, name) is not None:
+            raise click.UsageError(f"{name} is given twice, also with --line; keep one.")
+        line = replace(line, **{name: given[name]})
+    if given["chain"] is not None:
+        line = replace(line, chain=given["chain"])
+    return None if line == LineCalibration() else line
 
 
 def _range(option: str, target: str, meaning: str) -> Callable[[Command], Command]:
@@ -96,6 +126,13 @@ def trace_options() -> Callable[[Command], Command]:
         click.option(
             "--gain-db", metavar="DB±STD", callback=level, help="Known gain, e.g. 39.8±0.3."
         ),
+        click.option("--line", metavar="LINE.json", help="A line from: powercal calibrate-line."),
+        click.option(
+            "--chain",
+            metavar="SOURCE,LOSS@T,...",
+            callback=read_by(_chain),
+            help="Attenuators before the device, for n_line, e.g. 300K,20dB@4K,20dB@10mK.",
+        ),
         _range("--select", "selected", "Keep this range, e.g. frequency=6.54GHz..6.55GHz"),
         _range("--drop", "dropped", "Leave this range out"),
         _range("--reference-select", "reference_selected", "Keep this range of the reference"),
@@ -126,7 +163,7 @@ def _plain(text: str) -> float | str:
 
 def device_traces(source: str, given: Mapping[str, Any]) -> DeviceTraces:
     """Open, cut, and say how the traces relate to the device."""
-    from powercal.line import LineCalibration, to_device_plane
+    from powercal.line import to_device_plane
     from powercal.schema import DeviceTraces
 
     traces = _cut(_opened(source, given), "select", given["selected"])
@@ -135,9 +172,7 @@ def device_traces(source: str, given: Mapping[str, Any]) -> DeviceTraces:
     if given["reference"] is not None:
         reference = _opened(given["reference"], given)
         reference = _cut(reference, "select", given["reference_selected"])
-    levels = {name: given[name] for name in ("attenuation_db", "gain_db")}
-    line = LineCalibration(**levels) if any(levels.values()) else None
-    device = to_device_plane(traces, line, reference)
+    device = to_device_plane(traces, _line(given), reference)
     names = [option.removeprefix("--").replace("-", "_") for option, *_ in DECLARED]
     declared = {name: given[name] for name in names if given[name] is not None}
     return DeviceTraces(device.assign_attrs(declared))

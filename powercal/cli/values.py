@@ -209,9 +209,7 @@ def units_of(model: str, chosen: Mapping[str, str] | None = None) -> dict[str, s
     return units
 
 
-def variants(
-    name: str, chosen: Mapping[str, str] | None = None
-) -> dict[tuple[str, ...], Model]:
+def variants(name: str, chosen: Mapping[str, str] | None = None) -> dict[tuple[str, ...], Model]:
     """Return the model under every combination of its options, by the choices made.
 
     Of an open option the value that was chosen stands for all that it may have.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from powercal.fitting.again import to_lmfit
+from powercal.fitting.calibrate import CalibratedLine, calibrate_line
 from powercal.fitting.one_fit import batch_dimensions, fit, fit_each
 
-__all__ = ["batch_dimensions", "fit", "fit_each", "to_lmfit"]
+__all__ = ["CalibratedLine", "batch_dimensions", "calibrate_line", "fit", "fit_each", "to_lmfit"]

@@ -163,29 +163,45 @@ def make_table(
     held = {**{k: v for k, v in defaults.items() if k not in request.free}, **request.fixed}
     held = {k: v for k, v in held.items() if k not in request.priors or k in request.fixed}
     free = tuple(r.name for r in rows if r.name not in held)
+    held |= _line_temperature(line, traces, {r.name for r in rows}, request)
+    free = tuple(name for name in free if name not in held)
     priors = _line_priors(line, {r.name for r in rows}, held)
-    priors |= {k: (float(m), float(s)) for k, (m, s) in request.priors.items()}
+    priors |= {k: Prior(k, float(m), float(s)) for k, (m, s) in request.priors.items()}
     return Table(
         rows=tuple(rows),
         free=free,
         fixed=held,
-        priors=tuple(Prior(k, *v) for k, v in priors.items()),
+        priors=tuple(priors.values()),
         attenuation=acts,
         gain=gain,
     )
 
 
+def _line_temperature(
+    line: LineCalibration | None, traces: DeviceTraces, rows: set[str], request: Request
+) -> dict[str, float]:
+    """Hold n_line at what the chain of attenuators gives, unless the user said something else."""
+    said = {*request.free, *request.fixed, *request.priors}
+    if line is None or line.chain is None or "n_line" not in rows - said:
+        return {}
+    return {"n_line": line.chain.occupation(float(np.mean(traces["frequency"].values)))}
+
+
 def _line_priors(
     line: LineCalibration | None, rows: Iterable[str], held: Mapping[str, float]
-) -> dict[str, tuple[float, float]]:
-    priors = {}
+) -> dict[str, Prior]:
+    priors: dict[str, Prior] = {}
     for name in ("attenuation_db", "gain_db"):
         level = getattr(line, name) if line is not None else None
         if level is None or name not in rows or name in held:
             continue
         if isinstance(level, Tabulated):
             level = (float(np.mean(level.value)), float(np.sqrt(np.mean(np.square(level.std)))))
-        priors[name] = level
+        priors[name] = Prior(name, *level)
+    if line is not None and line.correlation and len(priors) == 2:
+        priors["gain_db"] = replace(
+            priors["gain_db"], partner=priors["attenuation_db"], correlation=line.correlation
+        )
     return priors
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from math import exp, inf, log
+from math import exp, inf, log, sqrt
 from typing import Any
 
 import numpy as np
@@ -77,11 +78,23 @@ class Block:
 
 @dataclass(frozen=True)
 class Prior:
-    """Knowledge about a parameter or derived quantity from elsewhere: N(mean, std)."""
+    """Knowledge about a parameter or derived quantity from elsewhere: N(mean, std).
+
+    Where it came from the same measurement as the prior of ``partner``, their errors correlate.
+    """
 
     name: str
     mean: float
     std: float
+    partner: Prior | None = None
+    correlation: float = 0.0
+
+    def whitened(self, deviation: Callable[[Prior], Any]) -> Any:
+        """Return the deviation in standard units, less what the partner's already explains."""
+        if self.partner is None:
+            return deviation(self)
+        r = self.correlation
+        return (deviation(self) - r * deviation(self.partner)) / sqrt(1 - r**2)
 
 
 def nuisance(name: str) -> Parameter:

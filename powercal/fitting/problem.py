@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powercal.contracts import Derived, Model
+from powercal.fitting.differences import stencil
 from powercal.fitting.pieces import Block, Coordinate, Prior
 
 FloatArray = NDArray[np.float64]
@@ -216,7 +217,7 @@ class Problem:
             def shifted(k: float, name: str = name, value: Any = value, step: Any = step) -> Any:
                 return self.model.curve(*inputs, **{**arguments, name: value + k * step})
 
-            for table, slope in zip(tables, _stencil(shifted, step), strict=True):
+            for table, slope in zip(tables, stencil(shifted, step), strict=True):
                 table[name] = slope
         return tables
 
@@ -233,7 +234,7 @@ class Problem:
                 moved = [v + k * step if j == i else v for j, v in enumerate(inputs)]
                 return self.model.curve(*moved, **arguments)
 
-            for table, slope in zip(tables, _stencil(shifted, step), strict=True):
+            for table, slope in zip(tables, stencil(shifted, step), strict=True):
                 table[name] = slope
         return tables
 
@@ -304,12 +305,17 @@ class Problem:
         return np.concatenate([self.whiten(self.row_derivatives(x)), self._prior_slopes(x)])
 
     def _prior_rows(self, x: FloatArray) -> FloatArray:
-        return np.array([(self.quantity(p.name, x) - p.mean) / p.std for p in self.priors])
+        def off(p: Prior) -> float:
+            return (self.quantity(p.name, x) - p.mean) / p.std
+
+        return np.array([p.whitened(off) for p in self.priors])
 
     def _prior_slopes(self, x: FloatArray) -> FloatArray:
         if not self.priors:
             return np.zeros((0, len(self.coordinates)))
-        return np.stack([self.gradient(p.name, x) / p.std for p in self.priors])
+        return np.stack(
+            [p.whitened(lambda q: self.gradient(q.name, x) / q.std) for p in self.priors]
+        )
 
     # ---- quantities ----
 
@@ -383,17 +389,3 @@ class Problem:
         """Return the problem with other standard deviations and common errors."""
         blocks = tuple(replace(b, sigma=s) for b, s in zip(self.blocks, sigmas, strict=True))
         return replace(self, blocks=blocks, modes=modes)
-
-
-def _stencil(shifted: Any, step: Any) -> list[NDArray[Any]]:
-    low2, low1, high1, high2 = (shifted(k) for k in (-2.0, -1.0, 1.0, 2.0))
-    return [
-        _four_points(a, b, c, d) / (12 * step)
-        for a, b, c, d in zip(low2, low1, high1, high2, strict=True)
-    ]
-
-
-def _four_points(a: Any, b: Any, c: Any, d: Any) -> NDArray[Any]:
-    """Return a − 8b + 8c − d, and nothing where that is rounding: noise is not an effect."""
-    rise = np.asarray(a - 8 * b + 8 * c - d)
-    return np.where(np.abs(rise) <= 1e-14 * (np.abs(b) + np.abs(c)), 0.0, rise)

@@ -1,15 +1,14 @@
-"""The line between generator, device and receiver: what is known of it, with its uncertainty."""
+"""From instrument traces to the device: the line attached, the reference divided out."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from powercal.errors import PlaneError, TraceSchemaError
+from powercal.line.calibration import Level, LineCalibration, Tabulated, check_inside
 from powercal.schema import DeviceTraces, InstrumentTraces, with_flag
 
 if TYPE_CHECKING:
@@ -25,100 +24,6 @@ UNKNOWN_GAIN = (
     "the gain of the line is not given: from powers alone Γ₁ is known only up to the gain; n_th "
     "does not depend on it"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Tabulated:
-    """An attenuation or gain tabulated against frequency.
-
-    Attributes
-    ----------
-    frequency : tuple of float
-        Hz, increasing.
-    value, std : tuple of float
-        dB at those frequencies, and the standard uncertainty, common to the whole table.
-    """
-
-    frequency: tuple[float, ...]
-    value: tuple[float, ...]
-    std: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        if not len(self.frequency) == len(self.value) == len(self.std) >= 2:
-            raise TraceSchemaError(
-                "a tabulated attenuation or gain needs frequency, value and std of the same "
-                f"length ≥ 2; found {len(self.frequency)}, {len(self.value)}, {len(self.std)}"
-            )
-        if not (np.diff(self.frequency) > 0).all():
-            raise TraceSchemaError("the frequencies of a tabulated line must increase; sort them")
-
-    def at(self, frequency: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Interpolate value and uncertainty (dB) at frequencies in Hz.
-
-        Raises
-        ------
-        TraceSchemaError
-            Outside the table.
-        """
-        _check_inside("the line table", np.asarray(self.frequency), frequency)
-        return (
-            np.interp(frequency, self.frequency, self.value),
-            np.interp(frequency, self.frequency, self.std),
-        )
-
-
-Level = tuple[float, float] | Tabulated | None
-
-
-@dataclass(frozen=True, slots=True)
-class LineCalibration:
-    """What is known of the line.
-
-    Attributes
-    ----------
-    attenuation_db : (value, standard uncertainty) or Tabulated or None
-        Loss from the generator to the device in dB; None means unknown.
-    gain_db : (value, standard uncertainty) or Tabulated or None
-        Gain from the device to the receiver in dB; None means unknown.
-
-    Examples
-    --------
-    >>> LineCalibration(attenuation_db=(61.4, 0.5)).gain_db is None
-    True
-    """
-
-    attenuation_db: Level = None
-    gain_db: Level = None
-
-    def __post_init__(self) -> None:
-        for name in ("attenuation_db", "gain_db"):
-            level = getattr(self, name)
-            if isinstance(level, tuple) and not (len(level) == 2 and level[1] > 0):
-                raise TraceSchemaError(
-                    f"{name} is {level!r}; give (value, standard uncertainty > 0) in dB, or None "
-                    f"if it is not known"
-                )
-
-    def to_json(self) -> str:
-        """Write the line as one JSON string for the attributes of traces."""
-        return json.dumps({n: _plain(getattr(self, n)) for n in ("attenuation_db", "gain_db")})
-
-    @staticmethod
-    def from_json(text: str) -> LineCalibration:
-        """Read what :meth:`to_json` wrote."""
-        return LineCalibration(**{n: _level(v) for n, v in json.loads(text).items()})
-
-
-def _plain(level: Level) -> Any:
-    if isinstance(level, Tabulated):
-        return {"frequency": level.frequency, "value": level.value, "std": level.std}
-    return level
-
-
-def _level(value: Any) -> Level:
-    if isinstance(value, dict):
-        return Tabulated(*(tuple(map(float, value[n])) for n in ("frequency", "value", "std")))
-    return None if value is None else (float(value[0]), float(value[1]))
 
 
 def line_of(traces: DeviceTraces | InstrumentTraces) -> LineCalibration | None:
@@ -181,6 +86,14 @@ def to_device_plane(
     data: xr.Dataset = traces.assign_attrs(line=line.to_json(), setup="raw")
     if reference is not None:
         data = _remove_reference(data, reference)
+    if line.chain is not None and "frequency" in data:
+        middle = float(np.mean(data["frequency"].values))
+        n_line = line.chain.occupation(middle)
+        data = with_flag(
+            data,
+            f"the occupation of the line behind its attenuators is {n_line:.3g} at "
+            f"{middle / 1e9:.4g} GHz",
+        )
     if line.attenuation_db is None:
         data = with_flag(data, UNKNOWN_ATTENUATION)
     if line.gain_db is None and not {"reflection", "transmission"} & set(data.data_vars):
@@ -247,21 +160,10 @@ def _power(trace: xr.Dataset, name: str) -> float:
     return float(trace["incident_power"])
 
 
-def _check_inside(what: str, axis: FloatArray, wanted: FloatArray) -> None:
-    # Instruments round frequencies; a thousandth of a step is not extrapolation.
-    slack = 1e-3 * float(np.min(np.diff(axis)))
-    if wanted.min() < axis[0] - slack or wanted.max() > axis[-1] + slack:
-        raise TraceSchemaError(
-            f"{what} spans {axis[0] / 1e9:.9g} to {axis[-1] / 1e9:.9g} GHz, the traces "
-            f"{wanted.min() / 1e9:.9g} to {wanted.max() / 1e9:.9g} GHz; it must span the traces: "
-            f"select fewer frequencies or give a wider one"
-        )
-
-
 def _interpolated(trace: xr.Dataset, name: str, frequency: FloatArray) -> NDArray[Any]:
     axis = np.asarray(trace["frequency"].values, dtype=float)
     values = np.asarray(trace[name].values)
-    _check_inside("the reference", axis, frequency)
+    check_inside("the reference", axis, frequency)
     if not np.iscomplexobj(values):
         return np.asarray(np.interp(frequency, axis, values))
     turn = phase_slope(axis, values)

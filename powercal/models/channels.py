@@ -221,7 +221,6 @@ def _build(
             )
         )
     rows += [GAMMA_PHI, DRIVE_SCALE]
-    chosen = {"names": names, "energy": energy, "detection": detection}
     seen = ("absorbed_power", "reflected_power", "excited_population")
     return Model(
         name="channels",
@@ -230,8 +229,8 @@ def _build(
         inputs=("incident_power", "frequency"),
         observables=(*seen, "emitted_power") if detection == "absorbed" else seen,
         parameters=tuple(rows),
-        curve=partial(curve, **chosen),
-        jacobian=partial(jacobian, **chosen),
+        curve=partial(curve, names=names, energy=energy, detection=detection),
+        jacobian=partial(jacobian, names=names, energy=energy, detection=detection),
         guess=partial(_guess, names=names),
         derived=_derived(names),
         checks=_checks,

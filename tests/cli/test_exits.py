@@ -168,7 +168,7 @@ def test_a_bug_passes_through(run: Run, line_file: Path, monkeypatch: pytest.Mon
         (["--fix", "n_th=a"], "n_th: 'a' is not a number with a unit; write for example"),
         (["--fix", "n_th=1mK"], "'1mK' has a unit, but a plain number is wanted; leave the unit"),
         (["--fix", "gamma_1=1MHz"], "if it is the rate over 2π, write 6283185.307"),
-        (["--start", "T1=1m"], "T1: unit 'm' is not known; use one of dBm"),
+        (["--start", "T1=1min"], "T1: unit 'min' is not known; use one of dBm"),
         (["--fix", "n_th=0", "--fix", "n_th=1"], "n_th is given twice; keep one"),
         (["--prior", "T1=10us"], "T1: '10us' is not a value with its standard uncertainty; write"),
         (["--prior", "T1=10±0us"], "the uncertainty in '10±0us' must be positive"),
