@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from powercal.contracts import Derived, Model, Option, Parameter
 from powercal.errors import ContractError
 from powercal.hookspecs import hookimpl
-from powercal.models.absorbed import DETECTION, DRIVE_SCALE, drive_guess
+from powercal.models.absorbed import DETECTION, DRIVE_SCALE
+from powercal.models.absorbed_start import drive_guess
 from powercal.models.channel_curves import curve, jacobian, totals
 from powercal.models.checks import driven_checks
 from powercal.models.driven import (
