@@ -31,7 +31,8 @@ _CLAUSES = (
 def check_model(model: Model, traces: DeviceTraces | None = None) -> None:
     """Refuse a model that breaks its contract.
 
-    Every combination of its options is tried, and fitted once to its own curve with noise.
+    Options are tried so that every pair of choices occurs, and each trial is fitted once to its own
+    curve with noise.
 
     Parameters
     ----------
@@ -52,12 +53,12 @@ def check_model(model: Model, traces: DeviceTraces | None = None) -> None:
     """
     curves.check_table(model)
     curves.check_summary(model)
-    for configured in curves.configurations(model):
+    for configured in curves.representatives(model):
         suited = make_traces(configured) if traces is None else traces
         for clause in _CLAUSES:
             clause(configured, suited)
         guesses.check_fit(configured, suited, truth=traces is None)
-    plain = curves.configurations(model)[0]
+    plain = curves.representatives(model)[0]
     check_pulls(plain, make_traces(plain) if traces is None else traces)
 
 
@@ -107,7 +108,7 @@ class ModelContract:
         return make_traces(model)
 
     def _every(self, clause: Any) -> None:
-        for configured in curves.configurations(self.model):
+        for configured in curves.representatives(self.model):
             clause(configured, self.make_traces(configured))
 
     def test_the_tables_do_not_contradict_themselves(self) -> None:
@@ -161,7 +162,7 @@ class ModelContract:
 
     def test_repeated_fits_scatter_as_much_as_their_errors_say(self) -> None:
         """For the first combination of options; the model's curve at its examples is fitted."""
-        configured = curves.configurations(self.model)[0]
+        configured = curves.representatives(self.model)[0]
         check_pulls(configured, self.make_traces(configured), fits=self.fits)
 
 

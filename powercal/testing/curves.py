@@ -77,6 +77,29 @@ def configurations(model: Model) -> tuple[Model, ...]:
     return tuple(found)
 
 
+def representatives(model: Model) -> tuple[Model, ...]:
+    """Return configurations among which every pair of choices occurs that occurs at all.
+
+    Faults sit in one choice or in how two of them meet; trying all products of many options would
+    cost hours and find the same. The first one is the first of :func:`configurations`.
+    """
+    candidates = [(m, _pairs(m)) for m in configurations(model)]
+    missing = {pair for _, pairs in candidates for pair in pairs}
+    chosen = []
+    while missing:
+        best, pairs = max(candidates, key=lambda c: len(c[1] & missing))
+        best, pairs = candidates[0] if not chosen else (best, pairs)
+        chosen.append(best)
+        missing -= pairs
+    return tuple(chosen) or (model,)
+
+
+def _pairs(model: Model) -> set[tuple[tuple[str, str], ...]]:
+    choices = sorted(model.chosen.items())
+    size = min(2, len(choices))
+    return set(itertools.combinations(choices, size)) if size else set()
+
+
 def check_shapes(model: Model, traces: xr.Dataset) -> None:
     """The curve gives one array per observable, of the shape to which the inputs broadcast."""
     mesh = open_mesh(model, traces)
