@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from powercal.contracts import Derivatives, Derived, Model, Option, Parameter
 from powercal.errors import ContractError
 from powercal.hookspecs import hookimpl
-from powercal.models.absorbed_curves import floquet_curve, rwa_curve, rwa_jacobian
+from powercal.models.absorbed_curves import (
+    floquet_curve,
+    floquet_jacobian,
+    rwa_curve,
+    rwa_jacobian,
+)
 from powercal.models.absorbed_start import OBSERVABLES, drive_guess
 from powercal.models.checks import driven_checks
 from powercal.models.driven import (
@@ -74,19 +79,24 @@ def _derived(detection: str) -> tuple[Derived, ...]:
     return (*common_derived(), thermal, saturating)
 
 
-def _build(name: str, summary: str, extra: Callable[[Model], Model], **chosen: str) -> Model:
-    energy, detection = chosen.get("energy", "effective"), chosen.get("detection", "absorbed")
+def refuse_lab_frame(name: str, energy: str, detection: str) -> bool:
+    """Whether the lab frame was asked for; a ContractError where nobody knows what is detected."""
     if energy == "floquet" and detection != "absorbed":
         raise ContractError(
             f"energy='floquet' is known for detection='absorbed' only, not {detection!r}; choose "
             f"energy='effective'",
             name,
         )
+    return energy == "floquet"
+
+
+def _build(name: str, summary: str, extra: Callable[[Model], Model], **chosen: str) -> Model:
+    energy, detection = chosen.get("energy", "effective"), chosen.get("detection", "absorbed")
+    rwa = not refuse_lab_frame(name, energy, detection)
     parameters = [QUBIT_FREQUENCY, rate("gamma_1", "bare relaxation rate", 1e6), GAMMA_PHI, N_TH]
     parameters.append(DRIVE_SCALE)
     if detection != "absorbed":
         parameters.append(GAMMA_R)
-    rwa = energy != "floquet"
     return extra(
         Model(
             name=name,
@@ -95,7 +105,9 @@ def _build(name: str, summary: str, extra: Callable[[Model], Model], **chosen: s
             observables=OBSERVABLES,
             parameters=tuple(parameters),
             curve=partial(rwa_curve, energy=energy, detection=detection) if rwa else floquet_curve,
-            jacobian=partial(rwa_jacobian, energy=energy, detection=detection) if rwa else None,
+            jacobian=partial(rwa_jacobian, energy=energy, detection=detection)
+            if rwa
+            else floquet_jacobian,
             guess=partial(drive_guess, names=tuple(row.name for row in parameters)),
             derived=_derived(detection),
             checks=driven_checks,

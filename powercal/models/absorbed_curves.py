@@ -12,7 +12,7 @@ from powercal.contracts import Arrays, Derivatives
 from powercal.models.driven import TWO_PI, line_shape, rate_slopes, saturation
 from powercal.physics.bloch import dephased_rate
 from powercal.physics.constants import HBAR
-from powercal.physics.floquet import harmonic_balance
+from powercal.physics.floquet import harmonic_balance, harmonic_balance_slopes
 
 Array = NDArray[Any]
 
@@ -117,14 +117,54 @@ def rwa_jacobian(
 def floquet_curve(incident_power: Array, frequency: Array, **p: Any) -> Arrays:
     """Return the same in the laboratory frame, averaged over a cycle (section 6)."""
     gamma_1_tot = p["gamma_1"] * (1 + 2 * p["n_th"])
-    omega_q, omega_d = TWO_PI * p["qubit_frequency"], TWO_PI * frequency
-    state = harmonic_balance(
-        omega_q,
-        omega_d,
-        np.sqrt(p["drive_scale"] * incident_power),
-        gamma_1_tot,
-        dephased_rate(gamma_1_tot, p["gamma_phi"]),
-        p["n_th"] / (1 + 2 * p["n_th"]),
-    )
+    gamma_2 = dephased_rate(gamma_1_tot, p["gamma_phi"])
+    p_eq = p["n_th"] / (1 + 2 * p["n_th"])
+    state = harmonic_balance(*_lab(incident_power, frequency, p), gamma_1_tot, gamma_2, p_eq)
     power = state.total_power
     return power, incident_power - power, state.mean_population
+
+
+def _lab(power: Array, frequency: Array, p: Mapping[str, Any]) -> tuple[Any, Array, Array]:
+    """Return ω_q, ω_d and Ω."""
+    return TWO_PI * p["qubit_frequency"], TWO_PI * frequency, np.sqrt(p["drive_scale"] * power)
+
+
+def floquet_slopes(
+    incident_power: Array,
+    frequency: Array,
+    p: Mapping[str, Any],
+    gamma_1_tot: Any,
+    gamma_2: Any,
+    p_eq: Any,
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Return slopes of absorbed power and population in the laboratory frame.
+
+    By what both depend on directly (qubit_frequency, frequency, drive_scale, incident_power) and
+    by gamma_1_tot, gamma_2 and p_eq, for the caller to chain on.
+    """
+    omega_q, omega_d, rabi = _lab(incident_power, frequency, p)
+    found = harmonic_balance_slopes(omega_q, omega_d, rabi, gamma_1_tot, gamma_2, p_eq)
+    tables = []
+    for inner in (found.total_power, found.mean_population):
+        table = {name: inner[name] for name in ("gamma_1_tot", "gamma_2", "p_eq")}
+        table["qubit_frequency"] = TWO_PI * inner["omega_q"]
+        table["frequency"] = TWO_PI * inner["omega_d"]
+        table["drive_scale"] = inner["rabi"] * rabi / (2 * p["drive_scale"])
+        table["incident_power"] = inner["rabi"] * rabi / (2 * incident_power)
+        tables.append(table)
+    return tables[0], tables[1]
+
+
+def floquet_jacobian(incident_power: Array, frequency: Array, **p: Any) -> Derivatives:
+    """Return the exact derivatives of :func:`floquet_curve` by parameters and inputs."""
+    thermal = 1 + 2 * p["n_th"]
+    gamma_1_tot = p["gamma_1"] * thermal
+    gamma_2 = dephased_rate(gamma_1_tot, p["gamma_phi"])
+    tables = floquet_slopes(incident_power, frequency, p, gamma_1_tot, gamma_2, p["n_th"] / thermal)
+    for table in tables:
+        totals = {name: table.pop(name) for name in ("gamma_1_tot", "gamma_2")}
+        table |= rate_slopes(p["gamma_1"], p["n_th"], totals)
+        table["n_th"] = table["n_th"] + table.pop("p_eq") / thermal**2
+    reflected = {name: -slope for name, slope in tables[0].items()}
+    reflected["incident_power"] = reflected["incident_power"] + 1.0
+    return tables[0], reflected, tables[1]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powercal.contracts import Arrays, Derivatives
+from powercal.models.absorbed_curves import floquet_curve, floquet_slopes
 from powercal.models.driven import TWO_PI, line_shape, saturation
 from powercal.physics.constants import HBAR
 
@@ -171,6 +172,34 @@ def jacobian(
     population["p_eq"] = 1 - state.share
     seen = absorbed, reflected, state.outer(population)
     return seen if detection != "absorbed" else (*seen, _heat_slopes(state, energy, dict(photons)))
+
+
+def lab_curve(
+    incident_power: Array, frequency: Array, *, names: tuple[str, ...], **p: Any
+) -> Arrays:
+    """Return absorbed and reflected power and population in the laboratory frame (section 6).
+
+    What single channels take there is not known: there is no heat into the first one.
+    """
+    gamma_1, _, p_eq, _ = totals(names, p)
+    # One bath of these totals: only they enter.
+    one = {"gamma_1": gamma_1, "n_th": p_eq / (1 - 2 * p_eq)}
+    rest = {n: p[n] for n in ("qubit_frequency", "gamma_phi", "drive_scale")}
+    return floquet_curve(incident_power, frequency, **one, **rest)
+
+
+def lab_jacobian(
+    incident_power: Array, frequency: Array, *, names: tuple[str, ...], **p: Any
+) -> Derivatives:
+    """Return the exact derivatives of :func:`lab_curve`."""
+    state = _State(incident_power, frequency, names, p)
+    tables = floquet_slopes(
+        incident_power, frequency, p, state.gamma_1_tot, state.gamma_2, state.p_eq
+    )
+    absorbed, population = (state.outer(dict(table)) for table in tables)
+    reflected = {name: -value for name, value in absorbed.items()}
+    reflected["incident_power"] = reflected["incident_power"] + 1.0
+    return absorbed, reflected, population
 
 
 def _absorbed_slopes(

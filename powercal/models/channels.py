@@ -13,9 +13,15 @@ from numpy.typing import NDArray
 from powercal.contracts import Derived, Model, Option, Parameter
 from powercal.errors import ContractError
 from powercal.hookspecs import hookimpl
-from powercal.models.absorbed import DETECTION, DRIVE_SCALE
+from powercal.models.absorbed import DETECTION, DRIVE_SCALE, ENERGY, refuse_lab_frame
 from powercal.models.absorbed_start import drive_guess
-from powercal.models.channel_curves import curve, jacobian, totals
+from powercal.models.channel_curves import (
+    curve,
+    jacobian,
+    lab_curve,
+    lab_jacobian,
+    totals,
+)
 from powercal.models.checks import driven_checks
 from powercal.models.driven import (
     GAMMA_PHI,
@@ -36,12 +42,6 @@ CHANNELS = Option(
     open=True,
     meaning="names of the baths, joined by commas; the first is the one that a line or bolometer "
     "detects",
-)
-ENERGY = Option(
-    name="energy",
-    choices=("effective", "transition"),
-    default="effective",
-    meaning="energy per absorbed photon: ħω_d (exact in the RWA) or ħω_q ([G] as written)",
 )
 _EXAMPLES = (4e5, 3e5, 2e5, 1e5)  # rates of the first channels; later ones repeat the last
 _OCCUPATIONS = (0.02, 0.08, 0.05, 0.12)
@@ -208,6 +208,7 @@ def _build(
     channels: str = "line,internal", energy: str = "effective", detection: str = "absorbed"
 ) -> Model:
     names = _read_names(channels)
+    lab = refuse_lab_frame("channels", energy, detection)
     rows: list[Parameter] = [QUBIT_FREQUENCY]
     for i, k in enumerate(names):
         rows.append(rate(f"gamma_{k}", f"rate of channel {k}", _EXAMPLES[min(i, 3)]))
@@ -228,10 +229,14 @@ def _build(
         summary="absorbed power, population and heat into one of several baths ([G2, G3], "
         "section 3, supplement C3)",
         inputs=("incident_power", "frequency"),
-        observables=(*seen, "emitted_power") if detection == "absorbed" else seen,
+        observables=(*seen, "emitted_power") if detection == "absorbed" and not lab else seen,
         parameters=tuple(rows),
-        curve=partial(curve, names=names, energy=energy, detection=detection),
-        jacobian=partial(jacobian, names=names, energy=energy, detection=detection),
+        curve=partial(lab_curve, names=names)
+        if lab
+        else partial(curve, names=names, energy=energy, detection=detection),
+        jacobian=partial(lab_jacobian, names=names)
+        if lab
+        else partial(jacobian, names=names, energy=energy, detection=detection),
         guess=partial(_guess, names=names),
         derived=_derived(names),
         checks=_checks,

@@ -11,7 +11,8 @@ from powercal.models.driven import TWO_PI
 from powercal.models.unbounded import over_coherence, reflection_depth
 from powercal.physics.constants import HBAR
 from powercal.physics.floquet import bloch_siegert_shift
-from powercal.physics.ladder import leakage, stark_shift
+from powercal.physics.ladder import stark_shift
+from powercal.physics.ladder_checks import ladder_leakage
 from powercal.physics.thermal import bose_occupation
 from powercal.result import Check, FitResult
 
@@ -156,14 +157,18 @@ def _alpha(result: FitResult) -> float:
 def _third_level(result: FitResult, rabi: float, gamma_1: float, width: float) -> list[Check]:
     values, alpha = result.values, _alpha(result)
     gamma_1_tot = gamma_1 * (1 + 2 * values.get("n_th", 0.0))
-    # Γφ₁₂/Γ₂₁ of a weakly anharmonic ladder with the same white noise: Γ₂₁ = 2Γ₁.
-    dephasing = values.get("gamma_phi", 0.0) / (2 * gamma_1)
+    n_th, omega_q = values.get("n_th", 0.0), TWO_PI * values["qubit_frequency"]
+    level = ladder_leakage(
+        rabi, alpha, gamma_1, values.get("gamma_phi", 0.0), n_th, omega_q=omega_q
+    )
     return [
         _check(
             "leakage",
-            float(leakage(rabi, alpha, dephasing)),
+            float(level.leakage),
             SMALL,
-            "Γ₁ is too high by up to 2 p₂/p₁ (value: p₂/p₁ on resonance at the strongest drive)",
+            f"Γ₁ is off by {float(level.excess_power):+.1%} if judged from the power alone, by "
+            f"{float(level.excess_first):+.1%} with p₁ (value: p₂/p₁ of four levels on resonance "
+            f"at the strongest drive)",
         ),
         _check(
             "stark_shift",

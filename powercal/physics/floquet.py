@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from powercal.physics._arrays import ComplexArray, FloatArray, real
 from powercal.physics.constants import HBAR
 
-__all__ = ["PeriodicState", "bloch_siegert_shift", "harmonic_balance"]
+__all__ = [
+    "PeriodicSlopes",
+    "PeriodicState",
+    "bloch_siegert_shift",
+    "harmonic_balance",
+    "harmonic_balance_slopes",
+]
 
-_MAX_HARMONICS = 2**14
+MAX_HARMONICS = 4096  # Omega up to about a thousand omega_d
+_NUMBERS = 2**18  # complex numbers in one array of a block of points: stays in the cache
+
+IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +40,9 @@ class PeriodicState:
         R_total, W. Negative for one bath: outside the master equation.
     dephasing_power : ndarray
         The part hbar Omega Gamma_phi <cos(omega_d t) sigma_x> of it, W.
-    harmonics : int
-        Even harmonics of sigma_z kept.
+    harmonics : ndarray of int
+        Even harmonics of sigma_z kept at each point; 0 where `maximum` of them did not meet the
+        tolerance: the averages are NaN there.
     """
 
     mean_population: FloatArray
@@ -38,36 +50,158 @@ class PeriodicState:
     sin_x: FloatArray
     total_power: FloatArray
     dephasing_power: FloatArray
-    harmonics: int
+    harmonics: IntArray
 
 
-def _response(
-    order: int, omega_q: FloatArray, omega_d: FloatArray, gamma_2: FloatArray
-) -> ComplexArray:
-    """Return chi_n = (i n omega_d + Gamma_2)/((i n omega_d + Gamma_2)^2 + omega_q^2)."""
-    rate = 1j * order * omega_d + gamma_2
-    return np.asarray(rate / (rate**2 + omega_q**2))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeriodicSlopes:
+    """Exact derivatives of two cycle averages, by the name of the argument.
+
+    Attributes
+    ----------
+    state : PeriodicState
+        The state itself.
+    total_power, mean_population : dict of ndarray
+        Derivatives by omega_q, omega_d, rabi (per rad/s), gamma_1_tot, gamma_2 (per 1/s) and p_eq;
+        NaN where the state is.
+    """
+
+    state: PeriodicState
+    total_power: dict[str, FloatArray]
+    mean_population: dict[str, FloatArray]
 
 
-def _second_harmonic_ratio(
-    harmonics: int,
-    omega_q: FloatArray,
-    omega_d: FloatArray,
-    rabi: FloatArray,
-    gamma_1_tot: FloatArray,
-    gamma_2: FloatArray,
-) -> ComplexArray:
-    """Return q_2 = z_2/z_0 by the continued fraction, cut behind `harmonics` even orders."""
-    square = rabi**2
-    ratio: ComplexArray = np.zeros(np.broadcast(omega_q, omega_d, rabi).shape, dtype=np.complex128)
-    above = _response(2 * harmonics + 1, omega_q, omega_d, gamma_2)
-    with np.errstate(invalid="ignore"):  # complex division warns where an input is NaN
-        for m in range(2 * harmonics, 0, -2):
-            below = _response(m - 1, omega_q, omega_d, gamma_2)
-            resistance = 1j * m * omega_d + gamma_1_tot + square * (below + above * (1.0 + ratio))
-            ratio = -square * below / resistance
-            above = below
-    return ratio
+class _Points(NamedTuple):
+    """The arguments, flattened: one number per point."""
+
+    omega_q: FloatArray
+    omega_d: FloatArray
+    rabi: FloatArray
+    gamma_1_tot: FloatArray
+    gamma_2: FloatArray
+    p_eq: FloatArray
+
+    def take(self, index: IntArray | slice) -> _Points:
+        return _Points(*(column[index] for column in self))
+
+
+class _Ladder(NamedTuple):
+    """The continued fraction, one row per even harmonic m = 2, 4, … (response: one more).
+
+    `response` is h_m = chi_{m-1}(1 + q_m), `inner` is i m omega_d + Gamma_1tot + Omega^2 h_{m+2}
+    and `rung` its first two terms.
+    """
+
+    rung: ComplexArray
+    inner: ComplexArray
+    response: ComplexArray
+
+
+def _complex(real_part: FloatArray, imaginary_part: FloatArray) -> ComplexArray:
+    """Put two parts together, which is quicker than arithmetic with 1j."""
+    number = np.empty(imaginary_part.shape, dtype=np.complex128)
+    number.real, number.imag = real_part, imaginary_part
+    return number
+
+
+def _ladder(at: _Points, harmonics: int) -> _Ladder:
+    """Run the recursion of supplement C6 downwards, in a form in which nothing cancels.
+
+    With h_m = chi_{m-1}(1 + q_m) it reads 1/h_m = 1/chi_{m-1} + Omega^2/(i m omega_d + Gamma_1tot
+    + Omega^2 h_{m+2}): a chain of impedances, each with a positive real part, whatever the drive.
+    """
+    turn = np.arange(1.0, 2 * harmonics + 2, 2.0)[:, None] * at.omega_d
+    width, square = at.gamma_2, (at.rabi**2).astype(np.complex128)
+    # 1/chi = pole + omega_q^2/pole; the part that vanishes on resonance comes from the detuning.
+    size = turn**2 + width**2
+    detuned = (turn - at.omega_q) * (turn + at.omega_q) + width**2
+    impedance = _complex(width * (1.0 + at.omega_q**2 / size), turn * detuned / size)
+    rung = _complex(at.gamma_1_tot, turn[:-1] + at.omega_d)
+    inner, response = np.empty_like(rung), np.empty_like(impedance)
+    response[-1] = 1.0 / impedance[-1]
+    for j in range(harmonics - 1, -1, -1):
+        above = np.multiply(square, response[j + 1], out=inner[j])
+        above += rung[j]
+        across = np.multiply(above, impedance[j], out=response[j])
+        across += square
+        np.divide(above, across, out=across)
+    return _Ladder(rung, inner, response)
+
+
+def _blocks(size: int, harmonics: int) -> Iterator[slice]:
+    """Cut points into blocks whose ladders stay small."""
+    step = max(_NUMBERS // (harmonics + 1), 1)
+    return (slice(i, i + step) for i in range(0, size, step))
+
+
+def _second(at: _Points, harmonics: int) -> ComplexArray:
+    """Return h_2."""
+    blocks = _blocks(at.omega_d.size, harmonics)
+    return np.concatenate([_ladder(at.take(block), harmonics).response[0] for block in blocks])
+
+
+def _stimulated(at: _Points, response: ComplexArray) -> FloatArray:
+    """Return Omega^2 Re h_2, half of the rate at which the drive equalises the populations."""
+    return np.asarray(at.rabi**2 * response.real)
+
+
+def _converged(
+    points: _Points, tolerance: float, maximum: int
+) -> tuple[ComplexArray, ComplexArray, IntArray]:
+    """Return h_2, its pole and the harmonics for every point; NaN and 0 where they do not suffice.
+
+    The harmonics are doubled for those points alone that the last doubling still moved.
+    """
+    size = points.omega_d.size
+    response = np.full(size, np.nan, dtype=np.complex128)
+    kept = np.zeros(size, dtype=np.int64)
+    left, before, harmonics = np.arange(size), np.full(size, np.inf), 1
+    while left.size and harmonics <= maximum:
+        at = points if left.size == size else points.take(left)
+        found = _second(at, harmonics)
+        mean = at.gamma_1_tot / (at.gamma_1_tot + 2.0 * _stimulated(at, found))
+        # Written so that a NaN among the inputs stays a NaN and does not stop the rest.
+        moved = np.abs(mean - before) >= tolerance
+        done = left[~moved]
+        response[done], kept[done] = found[~moved], harmonics
+        left, before, harmonics = left[moved], mean[moved], 2 * harmonics
+    return response, _complex(points.gamma_2, points.omega_d), kept
+
+
+def _flat(arguments: tuple[ArrayLike, ...]) -> tuple[tuple[int, ...], _Points]:
+    arrays = [real(argument) for argument in arguments]
+    shape = np.broadcast(*arrays).shape
+    columns = np.empty((len(arrays), *shape))
+    for row, array in enumerate(arrays):
+        columns[row, ...] = array
+    return shape, _Points(*columns.reshape(len(arrays), -1))
+
+
+def _state(
+    at: _Points,
+    response: ComplexArray,
+    pole: ComplexArray,
+    kept: IntArray,
+    shape: tuple[int, ...],
+) -> PeriodicState:
+    """Turn h_2 into cycle averages: z_0, and x_1 = omega_q Omega z_0 h_2/(i omega_d + Gamma_2)."""
+    stimulated = _stimulated(at, response)
+    total = at.gamma_1_tot + 2.0 * stimulated
+    polarised = 1.0 - 2.0 * at.p_eq
+    mean_z = -polarised * at.gamma_1_tot / total
+    x_1 = at.omega_q * at.rabi * mean_z * response / pole
+    cos_x, sin_x = x_1.real.reshape(shape), -x_1.imag.reshape(shape)
+    rabi = at.rabi.reshape(shape)
+    gamma_phi = (at.gamma_2 - at.gamma_1_tot / 2.0).reshape(shape)
+    return PeriodicState(
+        # The excess over p_eq by itself: a difference of populations would lose a weak drive.
+        mean_population=(at.p_eq + polarised * stimulated / total).reshape(shape),
+        cos_x=cos_x,
+        sin_x=sin_x,
+        total_power=-HBAR * rabi * at.omega_d.reshape(shape) * sin_x,
+        dephasing_power=HBAR * rabi * gamma_phi * cos_x,
+        harmonics=kept.reshape(shape),
+    )
 
 
 def harmonic_balance(
@@ -78,6 +212,7 @@ def harmonic_balance(
     gamma_2: ArrayLike,
     p_eq: ArrayLike,
     tolerance: float = 1e-12,
+    maximum: int = MAX_HARMONICS,
 ) -> PeriodicState:
     """Exact periodic state of the Bloch equations in the lab frame.
 
@@ -90,21 +225,20 @@ def harmonic_balance(
     p_eq : array_like
         Population without drive, dimensionless.
     tolerance : float
-        Harmonics are doubled until the mean of sigma_z changes by less than this.
+        At each point harmonics are doubled until the mean of sigma_z changes by less than this.
+    maximum : int
+        Most even harmonics of sigma_z to keep; it takes about Omega/omega_d of them.
 
     Returns
     -------
     PeriodicState
-        Cycle averages, dimensionless and W.
-
-    Raises
-    ------
-    ArithmeticError
-        If 2^14 harmonics do not suffice (the drive is then far beyond Omega = omega_d).
+        Cycle averages, dimensionless and W; NaN with ``harmonics`` 0 where `maximum` does not
+        suffice.
 
     Notes
     -----
-    Physics sheet section 6; supplement C6 (scalar recursion, all points at once).
+    Physics sheet section 6; supplement C6 (scalar recursion, all points at once). R_total is a
+    product: it keeps its digits at any weakness of the drive.
 
     Examples
     --------
@@ -112,38 +246,120 @@ def harmonic_balance(
     >>> round(float(state.total_power) / HBAR, 8)
     1.01975806
     """
-    start = (real(omega_q), real(omega_d), real(rabi), real(gamma_1_tot), real(gamma_2))
-    transition, drive, omega, relaxation, width = start
-    pull = 2.0 * omega**2 * _response(1, transition, drive, width)
-    z_eq = 2.0 * real(p_eq) - 1.0
-    harmonics, previous = 4, np.asarray(np.inf)
-    while harmonics <= _MAX_HARMONICS:
-        gain = 1.0 + _second_harmonic_ratio(harmonics, *start)
-        mean_z = relaxation * z_eq / (relaxation + (pull * gain).real)
-        # Written so that a NaN among the inputs stays a NaN and does not stop the rest.
-        if not np.any(np.abs(mean_z - previous) >= tolerance):
-            x_1 = transition * omega * mean_z * gain / ((1j * drive + width) ** 2 + transition**2)
-            return _averages(mean_z, x_1, drive, omega, width - relaxation / 2.0, harmonics)
-        harmonics, previous = 2 * harmonics, mean_z
-    raise ArithmeticError(f"harmonic balance: {_MAX_HARMONICS} harmonics change <z> by > tolerance")
+    shape, points = _flat((omega_q, omega_d, rabi, gamma_1_tot, gamma_2, p_eq))
+    with np.errstate(invalid="ignore"):  # complex division warns where an input is NaN
+        return _state(points, *_converged(points, tolerance, maximum), shape)
 
 
-def _averages(
-    mean_z: FloatArray,
-    x_1: ComplexArray,
-    omega_d: FloatArray,
-    rabi: FloatArray,
-    gamma_phi: FloatArray,
-    harmonics: int,
-) -> PeriodicState:
-    """Turn the harmonics into cycle averages."""
-    return PeriodicState(
-        mean_population=(1.0 + mean_z) / 2.0,
-        cos_x=real(x_1.real),
-        sin_x=-real(x_1.imag),
-        total_power=HBAR * rabi * omega_d * x_1.imag,
-        dephasing_power=HBAR * rabi * gamma_phi * x_1.real,
-        harmonics=harmonics,
+def harmonic_balance_slopes(
+    omega_q: ArrayLike,
+    omega_d: ArrayLike,
+    rabi: ArrayLike,
+    gamma_1_tot: ArrayLike,
+    gamma_2: ArrayLike,
+    p_eq: ArrayLike,
+    tolerance: float = 1e-12,
+    maximum: int = MAX_HARMONICS,
+) -> PeriodicSlopes:
+    """Exact derivatives of total power and mean population by all six arguments.
+
+    Parameters
+    ----------
+    omega_q, omega_d, rabi, gamma_1_tot, gamma_2, p_eq : array_like
+        As of `harmonic_balance`.
+    tolerance, maximum : float, int
+        As of `harmonic_balance`; the derivatives are those of the recursion with as many harmonics.
+
+    Returns
+    -------
+    PeriodicSlopes
+        The state and its derivatives, each of the broadcast shape.
+
+    Notes
+    -----
+    Supplement C6, differentiated by the chain rule along the recursion.
+
+    Examples
+    --------
+    >>> slopes = harmonic_balance_slopes(100.0, 100.0, 1e-3, 1.0, 0.5, 0.0)
+    >>> round(float(slopes.mean_population["rabi"] * 1e-3 / slopes.state.mean_population), 4)
+    2.0
+    """
+    shape, points = _flat((omega_q, omega_d, rabi, gamma_1_tot, gamma_2, p_eq))
+    by_response = np.full((5, points.omega_d.size), np.nan, dtype=np.complex128)
+    with np.errstate(invalid="ignore"):
+        response, pole, kept = _converged(points, tolerance, maximum)
+        for harmonics in map(int, np.unique(kept[kept > 0])):
+            members = np.flatnonzero(kept == harmonics)
+            for block in _blocks(members.size, harmonics):
+                at = points.take(members[block])
+                by_response[:, members[block]] = _response_slopes(at, _ladder(at, harmonics))
+        power, population = _average_slopes(points, response, pole, by_response)
+        state = _state(points, response, pole, kept, shape)
+    names = _Points._fields
+    return PeriodicSlopes(
+        state=state,
+        total_power={n: v.reshape(shape) for n, v in zip(names, power, strict=True)},
+        mean_population={n: v.reshape(shape) for n, v in zip(names, population, strict=True)},
+    )
+
+
+def _response_slopes(at: _Points, ladder: _Ladder) -> ComplexArray:
+    """Return dh_2 by omega_q, omega_d, rabi, gamma_1_tot, gamma_2 as rows.
+
+    A change of h_m arrives in h_2 multiplied by the product of dh_j/dh_{j+2} = (Omega^2 h_j/
+    inner_j)^2 over the rungs between, so that one pass serves all arguments.
+    """
+    odd = np.arange(1.0, 2 * len(ladder.response), 2.0)[:, None]
+    turn = odd * at.omega_d
+    size = turn**2 + at.gamma_2**2
+    inverse_pole = _complex(at.gamma_2 / size, -turn / size)
+    inverse_inner = 1.0 / ladder.inner
+    weight = ladder.response**2
+    between = (at.rabi**2 * inverse_inner * ladder.response[:-1]) ** 2
+    weight[1:] *= np.cumprod(between, axis=0)
+    by_pole = weight * ((at.omega_q * inverse_pole) ** 2 - 1.0)
+    below = weight[:-1] * inverse_inner**2
+    by_rung = np.sum(below, axis=0)
+    turned = np.sum(odd * by_pole, axis=0) + at.rabi**2 * np.sum((odd[:-1] + 1.0) * below, axis=0)
+    return np.stack(
+        [
+            -2.0 * at.omega_q * np.sum(weight * inverse_pole, axis=0),
+            1j * turned,
+            -2.0 * at.rabi * np.sum(below * ladder.rung, axis=0),
+            at.rabi**2 * by_rung,
+            np.sum(by_pole, axis=0),
+        ]
+    )
+
+
+def _average_slopes(
+    at: _Points, response: ComplexArray, pole: ComplexArray, by_response: ComplexArray
+) -> tuple[FloatArray, FloatArray]:
+    """Chain dh_2 to total power and mean population; rows as in `_Points`."""
+    square, polarised = at.rabi**2, 1.0 - 2.0 * at.p_eq
+    stimulated = _stimulated(at, response)
+    total = at.gamma_1_tot + 2.0 * stimulated
+    by_stimulated = square * by_response.real
+    by_stimulated[2] += 2.0 * at.rabi * response.real
+    relaxed = np.zeros_like(by_stimulated)
+    relaxed[3] = 1.0
+    # R_total = unit (1 - 2 p_eq) Omega^2 Im y, y = h_2/pole.
+    unit = -HBAR * at.omega_q * at.omega_d * at.gamma_1_tot / total
+    y = response / pole
+    turned = np.zeros_like(by_response)
+    turned[1], turned[4] = 1j, 1.0
+    by_y = (by_response / pole - y / pole * turned).imag
+    by_unit = -(relaxed + 2.0 * by_stimulated) / total
+    by_unit[0] += 1.0 / at.omega_q
+    by_unit[1] += 1.0 / at.omega_d
+    by_unit[3] += 1.0 / at.gamma_1_tot
+    power = unit * polarised * square * (by_y + by_unit * y.imag)
+    power[2] += unit * polarised * 2.0 * at.rabi * y.imag
+    by_share = (by_stimulated * at.gamma_1_tot - stimulated * relaxed) / total**2
+    return (
+        np.vstack([power, -2.0 * unit * square * y.imag]),
+        np.vstack([polarised * by_share, at.gamma_1_tot / total]),
     )
 
 

@@ -85,7 +85,7 @@ def representatives(model: Model) -> tuple[Model, ...]:
     """
     candidates = [(m, _pairs(m)) for m in configurations(model)]
     missing = {pair for _, pairs in candidates for pair in pairs}
-    chosen = []
+    chosen: list[Model] = []
     while missing:
         best, pairs = max(candidates, key=lambda c: len(c[1] & missing))
         best, pairs = candidates[0] if not chosen else (best, pairs)

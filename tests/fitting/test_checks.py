@@ -126,7 +126,7 @@ CASES: dict[str, tuple[Any, Any]] = {
     ),
     # Ω = 24e6 at 20 times saturation: Ω²/2α² = 0.02 for α = 20 MHz, 2e-4 for 200 MHz.
     "leakage": (
-        lambda: driven(attributes={"anharmonicity": -200e6}),
+        lambda: driven({**WARM, "n_th": 1e-3}, attributes={"anharmonicity": -200e6}),
         lambda: driven(attributes={"anharmonicity": -20e6}),
     ),
     "stark_shift": (
@@ -279,14 +279,29 @@ def test_the_values_of_the_third_level_are_those_of_the_supplement() -> None:
     total = v["gamma_1"] * (1 + 2 * v["n_th"])
     gamma_2 = total / 2 + v["gamma_phi"]
     width = gamma_2 * np.sqrt(1 + omega**2 / (total * gamma_2))
-    # Γφ₁₂/Γ₂₁ = Γφ/2Γ₁.
-    leak = omega**2 / (2 * alpha**2) * (1 + v["gamma_phi"] / v["gamma_1"])
-    assert check(result, "leakage").value == pytest.approx(leak, rel=1e-12)
     stark = omega**2 / (2 * alpha) / width
     assert check(result, "stark_shift").value == pytest.approx(stark, rel=1e-12)
     assert check(result, "anharmonicity").value == pytest.approx(omega / alpha, rel=1e-12)
     siegert = omega**2 / (4 * TWO_PI * v["qubit_frequency"]) / width
     assert check(result, "bloch_siegert").value == pytest.approx(siegert, rel=1e-12)
+
+
+def test_the_leakage_of_a_cold_qubit_is_that_of_the_closed_form() -> None:
+    cold = WARM | {"n_th": 0.0}
+    result = driven(cold, model="single_channel", attributes={"anharmonicity": -2e9}, strongest=1e3)
+    alpha, omega, v = TWO_PI * 2e9, rabi(result), result.values
+    # Γφ₁₂/Γ₂₁ = Γφ/2Γ₁; the closed form holds for Γ, Ω ≪ |α| (here 2e-2) and saturated.
+    leak = omega**2 / (2 * alpha**2) * (1 + v["gamma_phi"] / v["gamma_1"])
+    found = check(result, "leakage")
+    assert found.value == pytest.approx(leak, rel=0.02)
+    assert f"{2 * leak:+.1%} with p₁" in found.effect
+
+
+def test_a_thermal_third_level_counts_as_leakage_too() -> None:
+    warm = check(driven(attributes={"anharmonicity": -200e6}), "leakage")
+    n_21 = bose_occupation(TWO_PI * (F0 - 200e6), driven()["T_eff"].value)
+    assert warm.value == pytest.approx(n_21 / (1 + n_21), rel=0.05)
+    assert warm.verdict == "fails"
 
 
 def test_the_thermal_third_level_has_the_occupation_of_the_qubits_own_temperature() -> None:

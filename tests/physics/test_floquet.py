@@ -1,4 +1,6 @@
-"""Harmonic balance: the stored values, the closed energy balance, the Bloch-Siegert shift."""
+"""Harmonic balance: stored values, energy balance, limits, derivatives, the Bloch-Siegert shift."""
+
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -118,9 +120,155 @@ def test_no_drive_leaves_the_equilibrium() -> None:
     assert state.total_power == 0.0
 
 
-def test_a_tolerance_that_cannot_be_met_is_refused() -> None:
-    with pytest.raises(ArithmeticError, match="harmonics"):
-        floquet.harmonic_balance(1.0, 1.0, 1.0, 1.0, 1.0, 0.0, tolerance=0.0)
+def test_one_bath_gives_out_power_where_the_master_equation_ends() -> None:
+    omega_q, n = 29.8, 0.184
+    total = 1 + 2 * n
+    state = floquet.harmonic_balance(
+        omega_q, 0.0375 * omega_q, 0.443 * omega_q, total, total / 2, n / total
+    )
+    # The example is given to two digits.
+    assert state.total_power / (HBAR * omega_q * total) == pytest.approx(-2.8e-4, rel=0.02)
+
+
+# ---- section 3 as the limit ----
+
+
+def rwa(omega_q: float, detuning: float, rabi: float, n: float, phi: float) -> float:
+    total = 1 + 2 * n
+    rates = (1.0, total, total / 2 + phi, n / total)
+    return float(energy.absorbed_power("effective", omega_q, detuning, rabi, *rates))
+
+
+def lab(omega_q: float, detuning: float, rabi: float, n: float, phi: float) -> float:
+    total = 1 + 2 * n
+    state = floquet.harmonic_balance(
+        omega_q, omega_q + detuning, rabi, total, total / 2 + phi, n / total
+    )
+    return float(state.total_power)
+
+
+@pytest.mark.parametrize("detuning", [0.0, 3.0, -2.0])
+def test_a_fast_qubit_absorbs_what_section_3_says(detuning: float) -> None:
+    off = [
+        abs(lab(omega_q, detuning, 4.0, 0.3, 0.2) / rwa(omega_q, detuning, 4.0, 0.3, 0.2) - 1)
+        for omega_q in (1e3, 1e4, 1e5, 1e6)
+    ]
+    # What the rotating-wave approximation leaves out falls at least as 1/omega_q.
+    assert all(finer < 0.11 * coarser for coarser, finer in pairwise(off))
+    assert off[-1] < 2e-6
+
+
+@pytest.mark.parametrize("rabi", [1e-3, 1e-6, 1e-9, 1e-12])
+def test_a_weak_drive_costs_no_digits(rabi: float) -> None:
+    # R/Omega^2 differs from its limit by s, the saturation parameter.
+    s = rabi**2 * 0.9 / (1.6 * (0.9**2 + 5**2))
+    limit = lab(100.0, 5.0, 1e-14, 0.3, 0.1) / 1e-28
+    assert lab(100.0, 5.0, rabi, 0.3, 0.1) / rabi**2 == pytest.approx(limit / (1 + s), rel=1e-10)
+
+
+# ---- harmonics ----
+
+
+def test_a_stronger_drive_takes_more_harmonics() -> None:
+    rabi = np.array([0.1, 10.0, 100.0, 1000.0])
+    state = floquet.harmonic_balance(100.0, 101.0, rabi, 1.0, 0.5, 0.0)
+    assert list(state.harmonics) == sorted(set(state.harmonics))
+
+
+def test_a_looser_tolerance_takes_fewer_harmonics_and_is_kept() -> None:
+    drives = random_drives(200)
+    fine = floquet.harmonic_balance(*drives)
+    loose = floquet.harmonic_balance(*drives, tolerance=1e-6)
+    assert loose.harmonics.sum() < 0.8 * fine.harmonics.sum()
+    # The tolerance is that of <sigma_z>, twice the population.
+    off = np.abs(loose.mean_population - fine.mean_population)
+    assert 1e-12 < np.max(off) < 0.5e-6
+
+
+def test_a_point_does_not_depend_on_its_neighbours() -> None:
+    drives = random_drives(50)
+    together = floquet.harmonic_balance(*drives)
+    alone = [floquet.harmonic_balance(*point) for point in np.transpose(drives)]
+    np.testing.assert_array_equal(together.total_power, [float(a.total_power) for a in alone])
+
+
+def test_where_the_harmonics_do_not_suffice_there_is_no_number_but_a_reason() -> None:
+    rabi = np.array([1.0, 500.0])
+    state = floquet.harmonic_balance(100.0, 105.0, rabi, 1.0, 0.5, 0.0, maximum=8)
+    np.testing.assert_array_equal(state.harmonics == 0, [False, True])
+    for average in (state.total_power, state.mean_population, state.cos_x, state.sin_x):
+        np.testing.assert_array_equal(np.isnan(average), [False, True])
+
+
+# ---- derivatives ----
+
+ARGUMENTS = ("omega_q", "omega_d", "rabi", "gamma_1_tot", "gamma_2", "p_eq")
+
+
+def recursion(point: list[np.longdouble], harmonics: int) -> np.ndarray:
+    """Supplement C6 as it is written, in the widest floating point there is: R_total/hbar, p."""
+    omega_q, omega_d, rabi, total, gamma_2, p_eq = point
+
+    def chi(n: int) -> np.clongdouble:
+        rate = np.clongdouble(1j) * n * omega_d + gamma_2
+        return rate / (rate**2 + omega_q**2)
+
+    q = np.clongdouble(0)
+    for m in range(2 * harmonics, 0, -2):
+        inner = rabi**2 * (chi(m - 1) + chi(m + 1) + chi(m + 1) * q)
+        q = -(rabi**2) * chi(m - 1) / (np.clongdouble(1j) * m * omega_d + total + inner)
+    z_0 = total * (2 * p_eq - 1) / (total + 2 * rabi**2 * (chi(1) * (1 + q)).real)
+    rate = np.clongdouble(1j) * omega_d + gamma_2
+    x_1 = omega_q * rabi * z_0 * (1 + q) / (rate**2 + omega_q**2)
+    return np.array([rabi * omega_d * x_1.imag, (1 + z_0) / 2])
+
+
+def difference(point: np.ndarray, index: int, harmonics: int) -> np.ndarray:
+    """Differentiate the recursion with errors of sixth order in the step."""
+    start = [np.longdouble(value) for value in point]
+    step = np.longdouble(1e-3 if index < 2 else 1e-3 * start[index])
+    total = np.zeros(2, dtype=np.longdouble)
+    for weight, k in ((45, 1), (-9, 2), (1, 3)):
+        for sign in (1, -1):
+            moved = [v + sign * k * step * (i == index) for i, v in enumerate(start)]
+            total = total + sign * weight * recursion(moved, harmonics)
+    return total / (60 * step)
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_derivatives_are_those_of_the_recursion(name: str) -> None:
+    drives = np.array(random_drives(60))
+    drives[1, ::2] = drives[0, ::2] + np.linspace(-2, 2, 30)  # near resonance as well
+    drives[2, ::3] *= 1e-3
+    index = ARGUMENTS.index(name)
+    slopes = floquet.harmonic_balance_slopes(*drives)
+    for i, point in enumerate(drives.T):
+        expected = difference(point, index, int(slopes.state.harmonics[i]))
+        found = slopes.total_power[name][i] / HBAR, slopes.mean_population[name][i]
+        sizes = recursion([np.longdouble(v) for v in point], int(slopes.state.harmonics[i]))
+        # Truncation is 1e-3 to the sixth; rounding where a derivative nearly vanishes is that of
+        # the quantity over its argument. Plain doubles in place of wide ones would reach 1e-8.
+        floor = 1e-10 * np.abs(sizes.astype(float)) / point[index]
+        np.testing.assert_array_less(
+            np.abs(found - expected.astype(float)),
+            3e-8 * np.abs(expected.astype(float)) + floor,
+        )
+
+
+def test_derivatives_come_with_the_state_itself() -> None:
+    drives = random_drives(40)
+    state = floquet.harmonic_balance(*drives)
+    slopes = floquet.harmonic_balance_slopes(*drives)
+    np.testing.assert_array_equal(slopes.state.total_power, state.total_power)
+    np.testing.assert_array_equal(slopes.state.mean_population, state.mean_population)
+
+
+def test_derivatives_are_missing_where_the_state_is() -> None:
+    rabi = np.array([[1.0], [500.0]])
+    slopes = floquet.harmonic_balance_slopes(100.0, [105.0, 106.0], rabi, 1.0, 0.5, 0.0, maximum=8)
+    for name in ARGUMENTS:
+        missing = np.isnan(slopes.total_power[name])
+        np.testing.assert_array_equal(missing, [[False, False], [True, True]])
 
 
 def test_arguments_broadcast() -> None:
