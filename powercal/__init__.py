@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         to_device_plane,
         write_line,
     )
-    from powercal.loading import open_traces, traces
+    from powercal.loading import average, open_traces, traces, with_calibration_points
     from powercal.registry import get_loader, get_model
     from powercal.report import read_report, write_report
     from powercal.result import Check, Estimate, FitResult, Flag, Shift
@@ -39,7 +39,7 @@ _HOMES = {
         "to_device_plane",
         "write_line",
     ),
-    "powercal.loading": ("open_traces", "traces"),
+    "powercal.loading": ("average", "open_traces", "traces", "with_calibration_points"),
     "powercal.registry": ("get_loader", "get_model"),
     "powercal.report": ("read_report", "write_report"),
     "powercal.result": ("Check", "Estimate", "FitResult", "Flag", "Shift"),
@@ -63,6 +63,7 @@ __all__ = [
     "PowercalError",
     "Shift",
     "Tabulated",
+    "average",
     "calibrate_line",
     "fit",
     "fit_each",
@@ -76,6 +77,7 @@ __all__ = [
     "to_device_plane",
     "to_lmfit",
     "traces",
+    "with_calibration_points",
     "write_line",
     "write_report",
 ]

@@ -35,8 +35,11 @@ BUILT_INS = (
     "powercal.loaders.csv",
     "powercal.loaders.touchstone",
     "powercal.loaders.labber",
+    "powercal.loaders.pycqed",
+    "powercal.loaders.quantify",
     "powercal.models.absorbed",
     "powercal.models.channels",
+    "powercal.models.free_decay",
     "powercal.models.power_balance",
     "powercal.models.reflection",
 )

@@ -52,6 +52,17 @@ def _chain(text: str) -> Any:
     )
 
 
+def _points(text: str) -> tuple[list[int], list[int]]:
+    """Read the numbers of the calibration points in the ground and in the excited state."""
+    from powercal.errors import UnitError
+
+    try:
+        ground, excited = ([int(i) for i in part.split(",")] for part in text.split(":"))
+    except ValueError as reason:
+        raise UnitError(f"{text!r} is not of the form of 0,1:2,3; write it so") from reason
+    return ground, excited
+
+
 def _line(given: Mapping[str, Any]) -> LineCalibration | None:
     """Join what the options say of the line; a level that is given twice is refused."""
     from dataclasses import replace
@@ -136,6 +147,16 @@ def trace_options() -> Callable[[Command], Command]:
         _range("--select", "selected", "Keep this range, e.g. frequency=6.54GHz..6.55GHz"),
         _range("--drop", "dropped", "Leave this range out"),
         _range("--reference-select", "reference_selected", "Keep this range of the reference"),
+        click.option(
+            "--average", multiple=True, metavar="DIMENSION", help="Average repeats; repeatable."
+        ),
+        click.option(
+            "--calibration-points",
+            metavar="GROUND:EXCITED",
+            callback=read_by(_points),
+            help="Which points were taken in the two states, e.g. 0,1:2,3; of a sweep without its "
+            "own calibration points -4,-3:-2,-1.",
+        ),
         click.option("--channel", metavar="NAME", help="Which of several recorded channels."),
         click.option(
             "--plane",
@@ -168,6 +189,7 @@ def device_traces(source: str, given: Mapping[str, Any]) -> DeviceTraces:
 
     traces = _cut(_opened(source, given), "select", given["selected"])
     traces = _cut(traces, "drop", given["dropped"])
+    traces = _reduced(traces, given)
     reference = None
     if given["reference"] is not None:
         reference = _opened(given["reference"], given)
@@ -176,6 +198,18 @@ def device_traces(source: str, given: Mapping[str, Any]) -> DeviceTraces:
     names = [option.removeprefix("--").replace("-", "_") for option, *_ in DECLARED]
     declared = {name: given[name] for name in names if given[name] is not None}
     return DeviceTraces(device.assign_attrs(declared))
+
+
+def _reduced(traces: InstrumentTraces, given: Mapping[str, Any]) -> InstrumentTraces:
+    """Average repeats and turn a raw signal into a population, where that is asked for."""
+    from powercal.loading import average, with_calibration_points
+
+    for dim in given["average"]:
+        traces = average(traces, dim)
+    if given["calibration_points"] is None:
+        return traces
+    ground, excited = given["calibration_points"]
+    return with_calibration_points(traces, ground=ground, excited=excited)
 
 
 def _opened(path: str, given: Mapping[str, Any]) -> InstrumentTraces:

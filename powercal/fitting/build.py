@@ -164,6 +164,7 @@ def make_table(
     held = {k: v for k, v in held.items() if k not in request.priors or k in request.fixed}
     free = tuple(r.name for r in rows if r.name not in held)
     held |= _line_temperature(line, traces, {r.name for r in rows}, request)
+    held |= _stated_transition(traces, model, request)
     free = tuple(name for name in free if name not in held)
     priors = _line_priors(line, {r.name for r in rows}, held)
     priors |= {k: Prior(k, float(m), float(s)) for k, (m, s) in request.priors.items()}
@@ -175,6 +176,16 @@ def make_table(
         attenuation=acts,
         gain=gain,
     )
+
+
+def _stated_transition(traces: DeviceTraces, model: Model, request: Request) -> dict[str, float]:
+    """Hold the transition at what the data state, where no drive frequency could measure it."""
+    said = {*request.free, *request.fixed, *request.priors}
+    stated = traces.attrs.get("transition_frequency")
+    names = {row.name for row in model.parameters} - said
+    if stated is None or "frequency" in model.inputs or "qubit_frequency" not in names:
+        return {}
+    return {"qubit_frequency": float(stated)}
 
 
 def _line_temperature(
@@ -226,6 +237,11 @@ def _check_wishes(rows: list[Parameter], model: Model, request: Request) -> None
     if both:
         raise FitError(f"{both[0]} is asked to be free and fixed at once; drop one of the two")
     for name, value in request.fixed.items():
+        if name not in table:
+            raise FitError(
+                f"{name} is one member of a parameter that differs along a dimension and cannot be "
+                f"held by itself; give it a prior, or hold all of {name.split('[')[0]}"
+            )
         row = table[name]
         if not row.min <= value <= row.max:
             raise FitError(

@@ -1,4 +1,4 @@
-"""Errors that many points share, or that sit on an axis: of inputs and of a reference trace."""
+"""Errors that many points share, or that sit on an axis: inputs, reference, calibration points."""
 
 from __future__ import annotations
 
@@ -26,21 +26,26 @@ class CommonErrors:
         Errors of inputs: an element is one measured value, used by one point or by many.
     reference : (weights, noise, complex) or None
         Interpolation weights (points × reference points) and relative noise per reference point.
+    scale : (low, σ_low, high, σ_high) or None
+        Populations that calibration points were assumed to have, and the errors of those points.
     """
 
     inputs: dict[str, tuple[NDArray[np.intp], FloatArray]]
     reference: tuple[FloatArray, FloatArray, bool] | None
+    scale: tuple[float, float, float, float] | None = None
 
     @property
     def any(self) -> bool:
         """Whether there are any."""
-        return bool(self.inputs) or self.reference is not None
+        return bool(self.inputs) or self.reference is not None or self.scale is not None
 
     def modes(self, problem: Problem, x: FloatArray) -> FloatArray | None:
         """Return one column per error: what one standard deviation of it does to the rows."""
         columns = [self._input_modes(problem, x, n) for n in self.inputs]
         if self.reference is not None:
             columns.append(self._reference_modes(problem, x))
+        if self.scale is not None:
+            columns.append(self._scale_modes(problem, x))
         return np.concatenate(columns, axis=1) if columns else None
 
     def _input_modes(self, problem: Problem, x: FloatArray, name: str) -> FloatArray:
@@ -73,6 +78,18 @@ class CommonErrors:
             acts = -curve.real[:, None] * share * (2.0 if is_complex else 1.0)
             acts = acts if b.name == "reflected_power" else 0 * acts
             parts.append(np.concatenate([acts, 0 * acts], axis=1) if is_complex else acts)
+        return np.concatenate(parts)
+
+    def _scale_modes(self, problem: Problem, x: FloatArray) -> FloatArray:
+        """An error of the low point acts on populations by their distance from the high one."""
+        assert self.scale is not None
+        low, of_low, high, of_high = self.scale
+        parts = []
+        for b, curve in zip(problem.blocks, problem.predict(x), strict=True):
+            share = (curve.real - low) / (high - low)
+            acts = np.stack([(1 - share) * of_low, share * of_high], axis=1)
+            acts = acts if b.name == "excited_population" else 0 * acts
+            parts.append(np.concatenate([acts, 0 * acts]) if b.complex else acts)
         return np.concatenate(parts)
 
     def relinearise(
@@ -138,7 +155,17 @@ def find_common_errors(traces: DeviceTraces, problem: Problem, grid: Grid) -> Co
             f"{count} uncertain input values are more than {_MOST}; give uncertainties that are "
             f"shared (per power, say), or bin the data"
         )
-    return CommonErrors(inputs, reference)
+    return CommonErrors(inputs, reference, _scale(traces, problem))
+
+
+def _scale(traces: DeviceTraces, problem: Problem) -> tuple[float, float, float, float] | None:
+    words = ("ground", "ground_std", "excited", "excited_std")
+    said = [traces.attrs.get(f"calibration_{word}") for word in words]
+    fitted = any(b.name == "excited_population" for b in problem.blocks)
+    if not fitted or any(value is None for value in said):
+        return None
+    low, of_low, high, of_high = (float(value) for value in said if value is not None)
+    return low, of_low, high, of_high
 
 
 def _elements(traces: DeviceTraces, name: str, grid: Grid) -> tuple[NDArray[np.intp], FloatArray]:

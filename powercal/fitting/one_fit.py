@@ -113,7 +113,20 @@ def fit(
     settings = options_from(traces, chosen, options, names)
     if settings.get("convention") == "find":
         return _either_convention(traces, chosen, names, request, settings)
-    return _fit_one(traces, chosen.configure(**settings), names, request, ())
+    configured = chosen.configure(**settings)
+    _expect_predicted(configured, names)
+    return _fit_one(traces, configured, names, request, ())
+
+
+def _expect_predicted(model: Model, names: tuple[str, ...]) -> None:
+    """Refuse observables that the model does not predict with the options chosen."""
+    lost = [name for name in names if name not in model.observables]
+    if lost:
+        chosen = ", ".join(f"{k}={v!r}" for k, v in model.chosen.items())
+        raise FitError(
+            f"with {chosen} model {model.name!r} predicts {', '.join(model.observables)}, but not "
+            f"{lost[0]}; say observables=(...) (--observable), or leave the option out"
+        )
 
 
 def _either_convention(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from powercal.errors import PlaneError, TraceSchemaError
 from powercal.line.calibration import Level, LineCalibration, Tabulated, check_inside
-from powercal.schema import DeviceTraces, InstrumentTraces, with_flag
+from powercal.schema import WORDS, DeviceTraces, InstrumentTraces, with_flag
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -94,9 +94,10 @@ def to_device_plane(
             f"the occupation of the line behind its attenuators is {n_line:.3g} at "
             f"{middle / 1e9:.4g} GHz",
         )
-    if line.attenuation_db is None:
+    if line.attenuation_db is None and "incident_power" in data:
         data = with_flag(data, UNKNOWN_ATTENUATION)
-    if line.gain_db is None and not {"reflection", "transmission"} & set(data.data_vars):
+    powers = [n for n in data.data_vars if str(n) in WORDS and WORDS[str(n)].kind == "power"]
+    if line.gain_db is None and powers and not {"reflection", "transmission"} & set(data.data_vars):
         data = with_flag(data, UNKNOWN_GAIN)
     return DeviceTraces(data)
 
@@ -233,7 +234,8 @@ def nominal(
         gain = loss  # a power relative to the generator shrinks like the incident one
     if "incident_power" in data:
         data = data.assign(incident_power=data["incident_power"] * 10 ** (-loss / 10))
-    powers = [n for n in ("reflected_power", "transmitted_power", "absorbed_power") if n in data]
+    words = ("reflected_power", "transmitted_power", "absorbed_power", "emitted_power")
+    powers = [n for word in words for n in (word, f"{word}_std") if n in data]
     return data.assign({name: data[name] * 10 ** (-gain / 10) for name in powers})
 
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from loaders.column_files import IDENTIFIER, write_pycqed, write_quantify
 from loaders.labber_files import LabberFile, Step, line
 
 import powercal as pc
@@ -17,6 +18,13 @@ from powercal.testing import LoaderContract, ModelContract
 MODELS = sorted(n for n in registry.models() if registry.origin("model", n)[0] == registry.HOUSE)
 FREQUENCY = np.linspace(5.0e9, 5.1e9, 11)
 POWER_DBM = np.array([-20.0, -10.0, 0.0])
+DELAYS = np.linspace(0.0, 40e-6, 9)
+DECAY = np.exp(-DELAYS / 10e-6)
+POLAR = [("magn", "V", 1e-3 * (1 + DECAY)), ("phase", "deg", 30 + 20 * DECAY)]
+# PycQED appends its calibration points at the last delay plus the first four.
+CALIBRATED = np.append(DELAYS, DELAYS[-1] + DELAYS[:4])
+STATE = np.append(DECAY, [0.0, 0.0, 1.0, 1.0])
+PAIR = [("raw w0", "V", 1e-3 + 5e-4 * STATE), ("raw w3", "V", 6e-4 - 8e-4 * STATE)]
 SIGNAL = np.arange(33.0).reshape(3, 11) * (1 + 2j) + 1
 
 
@@ -100,6 +108,30 @@ class TestLabber(LoaderContract):
             Step("Drive - Power", POWER_DBM, [line(-20.0, 0.0, 3)]),
         ]
         return LabberFile(channels, steps, {"Digitizer": SIGNAL}).write(tmp_path / "log.hdf5")
+
+
+class TestQuantify(LoaderContract):
+    loader = registry.get_loader("quantify")
+    facts: ClassVar = {
+        "sizes": {"time": 9},
+        "attrs": {"plane": "instrument", "detection": "coherent", "tuid": IDENTIFIER},
+        "ranges": {"time": (0.0, 40e-6), "received": (1e-3 * (1 + np.exp(-4)), 2e-3)},
+    }
+
+    def sample(self, tmp_path: Path) -> Path:
+        return write_quantify(tmp_path / "dataset.hdf5", [("delay", "s", DELAYS)], POLAR)
+
+
+class TestPycqed(LoaderContract):
+    loader = registry.get_loader("pycqed")
+    facts: ClassVar = {
+        "sizes": {"time": 9, "calibration_point": 4},
+        "attrs": {"plane": "instrument", "detection": "coherent"},
+        "ranges": {"time": (0.0, float(np.float32(40e-6)))},
+    }
+
+    def sample(self, tmp_path: Path) -> Path:
+        return write_pycqed(tmp_path / "T1.hdf5", [("Time", "s", CALIBRATED)], PAIR)
 
 
 def test_every_loader_of_the_house_stands_in_this_file() -> None:

@@ -1,0 +1,1 @@
+"""Two levels between reservoirs [W]: quantum dots, cavities, lasers, Bloch gain, drives."""

@@ -1,0 +1,15 @@
+"""The examples in the docstrings of the physics run and give what they say."""
+
+from __future__ import annotations
+
+import doctest
+
+import pytest
+from powercal_reservoirs import bloch_gain, double_dot, laser, laws, occupations
+
+
+@pytest.mark.parametrize("module", [bloch_gain, double_dot, laser, laws, occupations])
+def test_examples_give_what_they_say(module) -> None:
+    found = doctest.testmod(module)
+    assert found.attempted > 0
+    assert found.failed == 0
