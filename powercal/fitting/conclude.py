@@ -51,7 +51,7 @@ def curve_dataset(traces: DeviceTraces, problem: Problem, x: FloatArray, grid: G
 
 def alternatives(result: FitResult, solution: Solution, model: Model) -> tuple[Shift, ...]:
     """Refit with other defensible choices: equal weights, the other energy bookkeepings."""
-    names = _quotable(result)
+    names = quotable(result)
     shifts = []
     moved = equal_weights_shift(solution, names)
     if moved:
@@ -68,7 +68,8 @@ def alternatives(result: FitResult, solution: Solution, model: Model) -> tuple[S
     return tuple(shifts)
 
 
-def _quotable(result: FitResult) -> tuple[str, ...]:
+def quotable(result: FitResult) -> tuple[str, ...]:
+    """Return the names of what has a number, and could move."""
     estimates = (*result.parameters, *result.derived)
     return tuple(e.name for e in estimates if e.status == "ok")
 

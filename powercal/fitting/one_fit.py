@@ -19,12 +19,14 @@ from powercal.fitting.conclude import (
     assumptions_freed,
     curve_dataset,
     notes,
+    quotable,
     remedies_for,
     verdicts_for,
 )
 from powercal.fitting.estimates import Judged, judge
 from powercal.fitting.grid import choose_observables, make_grid
 from powercal.fitting.identifiability import determined_products, flat_names
+from powercal.fitting.line_shape import line_shape_flag, other_line_shape
 from powercal.fitting.problem import Problem
 from powercal.fitting.solve import Solution, best_search, search, solve
 from powercal.fitting.starting import prepare
@@ -314,8 +316,10 @@ def _doubt(
     if full:
         shifts = alternatives(result, solution, model)
         shifts += assumptions_freed(result, traces, model, names, request, solution)
+        quoted = quotable(result)
+        shifts += other_line_shape(result, traces, model, names, request, solution, quoted)
     result = dataclasses.replace(result, checks=checks, systematics=shifts)
-    flagged = (*result.flags, *notes(result, solution, traces))
+    flagged = (*result.flags, *notes(result, solution, traces), *line_shape_flag(shifts))
     result = dataclasses.replace(result, flags=flagged)
     return dataclasses.replace(result, verdicts=verdicts_for(result, solution, checks))
 

@@ -19,11 +19,14 @@ from powercal.models.absorbed_curves import (
     rwa_jacobian,
 )
 from powercal.models.absorbed_start import OBSERVABLES, drive_guess
+from powercal.models.absorbed_voigt import voigt_curve, voigt_jacobian
 from powercal.models.checks import driven_checks
 from powercal.models.driven import (
+    BROADENING,
     GAMMA_PHI,
     N_TH,
     QUBIT_FREQUENCY,
+    SIGMA_SLOW,
     common_derived,
     rate,
 )
@@ -90,13 +93,35 @@ def refuse_lab_frame(name: str, energy: str, detection: str) -> bool:
     return energy == "floquet"
 
 
+def _curves(name: str, energy: str, detection: str, broadening: str) -> tuple[Any, Any]:
+    """Return the curve and its derivatives for these choices."""
+    lab = refuse_lab_frame(name, energy, detection)
+    if broadening == "gaussian":
+        if lab or detection != "absorbed":
+            raise ContractError(
+                f"broadening='gaussian' is known for detection='absorbed' with energy='effective' "
+                f"or 'transition', not for {detection!r} with {energy!r}; choose those, or 'white'",
+                name,
+            )
+        return partial(voigt_curve, energy=energy), partial(voigt_jacobian, energy=energy)
+    if lab:
+        return floquet_curve, floquet_jacobian
+    return (
+        partial(rwa_curve, energy=energy, detection=detection),
+        partial(rwa_jacobian, energy=energy, detection=detection),
+    )
+
+
 def _build(name: str, summary: str, extra: Callable[[Model], Model], **chosen: str) -> Model:
     energy, detection = chosen.get("energy", "effective"), chosen.get("detection", "absorbed")
-    rwa = not refuse_lab_frame(name, energy, detection)
+    broadening = chosen.get("broadening", "white")
+    curve, jacobian = _curves(name, energy, detection, broadening)
     parameters = [QUBIT_FREQUENCY, rate("gamma_1", "bare relaxation rate", 1e6), GAMMA_PHI, N_TH]
     parameters.append(DRIVE_SCALE)
     if detection != "absorbed":
         parameters.append(GAMMA_R)
+    if broadening == "gaussian":
+        parameters.append(SIGMA_SLOW)
     return extra(
         Model(
             name=name,
@@ -104,10 +129,8 @@ def _build(name: str, summary: str, extra: Callable[[Model], Model], **chosen: s
             inputs=("incident_power", "frequency"),
             observables=OBSERVABLES,
             parameters=tuple(parameters),
-            curve=partial(rwa_curve, energy=energy, detection=detection) if rwa else floquet_curve,
-            jacobian=partial(rwa_jacobian, energy=energy, detection=detection)
-            if rwa
-            else floquet_jacobian,
+            curve=curve,
+            jacobian=jacobian,
             guess=partial(drive_guess, names=tuple(row.name for row in parameters)),
             derived=_derived(detection),
             checks=driven_checks,
@@ -188,7 +211,7 @@ def _with_partition(model: Model) -> Model:
 
 def _declare(name: str, summary: str, extra: Callable[[Model], Model]) -> Model:
     build = partial(_build, name, summary, extra)
-    return dataclasses.replace(build(), options=(ENERGY, DETECTION), factory=build)
+    return dataclasses.replace(build(), options=(ENERGY, DETECTION, BROADENING), factory=build)
 
 
 @hookimpl

@@ -30,6 +30,7 @@ def drive_guess(
         start.pop("gamma_2") - start["gamma_1"] * (1 + 2 * n_th) / 2, 0.05 * start["gamma_1"]
     )
     start["gamma_r"] = 0.3 * start["gamma_1"]
+    start["sigma_slow"] = start["gamma_1"] / 20  # a small part of the width, in Hz
     return {name: value for name, value in start.items() if name in names}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from powercal.contracts import Derived, Parameter
+from powercal.contracts import Derived, Option, Parameter
 from powercal.physics.constants import BOLTZMANN, HBAR
 
 Array = NDArray[Any]
@@ -27,6 +27,22 @@ GAMMA_PHI = Parameter(
 )
 N_TH = Parameter(
     name="n_th", unit="1", meaning="thermal occupation of the bath", example=0.05, min=0
+)
+
+BROADENING = Option(
+    name="broadening",
+    choices=("white", "gaussian"),
+    default="white",
+    meaning="line shape: white dephasing alone, or slow Gaussian noise sigma_slow of the frequency "
+    "on top (the trace is then an average over it)",
+)
+SIGMA_SLOW = Parameter(
+    name="sigma_slow",
+    unit="Hz",
+    meaning="standard deviation of the slow noise of the transition frequency",
+    example=2e5,
+    min=0.0,
+    max=1e12,
 )
 
 
