@@ -21,6 +21,10 @@ FloatArray = NDArray[np.float64]
 BY_BOUNDS = "set by bounds, not by data"
 BY_PRIOR = "rests on a prior"
 NO_NOISE_KNOWN = "no more data than parameters: nothing tells the noise"
+NOT_A_PARABOLA = (
+    "the 68 % interval is {:.2g} times as wide as the curvature of χ² says: take the intervals"
+)
+_FAR_FROM_PARABOLA = 4.0  # an error bar that is a quarter of the truth is worse than none
 NO_RANGES = "lies in a flat direction; ranges were not asked for"
 
 
@@ -281,6 +285,9 @@ def _verdict(
         blank, value=value, interval68=profile.interval(68), interval95=profile.interval(95)
     )
     if determined and low.closed and high.closed:
+        wide = (full.interval68[1] - full.interval68[0]) / (2 * stderr) if full.interval68 else 1.0
+        if wide > _FAR_FROM_PARABOLA:
+            return replace(full, status="no_error", reason=NOT_A_PARABOLA.format(wide))
         return replace(full, status="ok", stderr=stderr)
     if determined and high.closed and isfinite(low.value) and low.value <= bounds[0]:
         return replace(full, status="upper_limit", reason="compatible with its lower bound")
