@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from powercal.physics._arrays import ComplexArray, FloatArray, real
+from powercal.physics._harmonics import (
+    IntArray,
+    Points,
+    blocks,
+    converged,
+    ladder_of,
+    response_slopes,
+    rungs_of,
+    stimulated_rate,
+)
 from powercal.physics.constants import HBAR
 
 __all__ = [
@@ -21,9 +29,6 @@ __all__ = [
 ]
 
 MAX_HARMONICS = 4096  # Omega up to about a thousand omega_d
-_NUMBERS = 2**18  # complex numbers in one array of a block of points: stays in the cache
-
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,121 +76,24 @@ class PeriodicSlopes:
     mean_population: dict[str, FloatArray]
 
 
-class _Points(NamedTuple):
-    """The arguments, flattened: one number per point."""
-
-    omega_q: FloatArray
-    omega_d: FloatArray
-    rabi: FloatArray
-    gamma_1_tot: FloatArray
-    gamma_2: FloatArray
-    p_eq: FloatArray
-
-    def take(self, index: IntArray | slice) -> _Points:
-        return _Points(*(column[index] for column in self))
-
-
-class _Ladder(NamedTuple):
-    """The continued fraction, one row per even harmonic m = 2, 4, … (response: one more).
-
-    `response` is h_m = chi_{m-1}(1 + q_m), `inner` is i m omega_d + Gamma_1tot + Omega^2 h_{m+2}
-    and `rung` its first two terms.
-    """
-
-    rung: ComplexArray
-    inner: ComplexArray
-    response: ComplexArray
-
-
-def _complex(real_part: FloatArray, imaginary_part: FloatArray) -> ComplexArray:
-    """Put two parts together, which is quicker than arithmetic with 1j."""
-    number = np.empty(imaginary_part.shape, dtype=np.complex128)
-    number.real, number.imag = real_part, imaginary_part
-    return number
-
-
-def _ladder(at: _Points, harmonics: int) -> _Ladder:
-    """Run the recursion of supplement C6 downwards, in a form in which nothing cancels.
-
-    With h_m = chi_{m-1}(1 + q_m) it reads 1/h_m = 1/chi_{m-1} + Omega^2/(i m omega_d + Gamma_1tot
-    + Omega^2 h_{m+2}): a chain of impedances, each with a positive real part, whatever the drive.
-    """
-    turn = np.arange(1.0, 2 * harmonics + 2, 2.0)[:, None] * at.omega_d
-    width, square = at.gamma_2, (at.rabi**2).astype(np.complex128)
-    # 1/chi = pole + omega_q^2/pole; the part that vanishes on resonance comes from the detuning.
-    size = turn**2 + width**2
-    detuned = (turn - at.omega_q) * (turn + at.omega_q) + width**2
-    impedance = _complex(width * (1.0 + at.omega_q**2 / size), turn * detuned / size)
-    rung = _complex(at.gamma_1_tot, turn[:-1] + at.omega_d)
-    inner, response = np.empty_like(rung), np.empty_like(impedance)
-    response[-1] = 1.0 / impedance[-1]
-    for j in range(harmonics - 1, -1, -1):
-        above = np.multiply(square, response[j + 1], out=inner[j])
-        above += rung[j]
-        across = np.multiply(above, impedance[j], out=response[j])
-        across += square
-        np.divide(above, across, out=across)
-    return _Ladder(rung, inner, response)
-
-
-def _blocks(size: int, harmonics: int) -> Iterator[slice]:
-    """Cut points into blocks whose ladders stay small."""
-    step = max(_NUMBERS // (harmonics + 1), 1)
-    return (slice(i, i + step) for i in range(0, size, step))
-
-
-def _second(at: _Points, harmonics: int) -> ComplexArray:
-    """Return h_2."""
-    blocks = _blocks(at.omega_d.size, harmonics)
-    return np.concatenate([_ladder(at.take(block), harmonics).response[0] for block in blocks])
-
-
-def _stimulated(at: _Points, response: ComplexArray) -> FloatArray:
-    """Return Omega^2 Re h_2, half of the rate at which the drive equalises the populations."""
-    return np.asarray(at.rabi**2 * response.real)
-
-
-def _converged(
-    points: _Points, tolerance: float, maximum: int
-) -> tuple[ComplexArray, ComplexArray, IntArray]:
-    """Return h_2, its pole and the harmonics for every point; NaN and 0 where they do not suffice.
-
-    The harmonics are doubled for those points alone that the last doubling still moved.
-    """
-    size = points.omega_d.size
-    response = np.full(size, np.nan, dtype=np.complex128)
-    kept = np.zeros(size, dtype=np.int64)
-    left, before, harmonics = np.arange(size), np.full(size, np.inf), 1
-    while left.size and harmonics <= maximum:
-        at = points if left.size == size else points.take(left)
-        found = _second(at, harmonics)
-        mean = at.gamma_1_tot / (at.gamma_1_tot + 2.0 * _stimulated(at, found))
-        # Written so that a NaN among the inputs stays a NaN and does not stop the rest.
-        moved = np.abs(mean - before) >= tolerance
-        done = left[~moved]
-        response[done], kept[done] = found[~moved], harmonics
-        left, before, harmonics = left[moved], mean[moved], 2 * harmonics
-    return response, _complex(points.gamma_2, points.omega_d), kept
-
-
-def _flat(arguments: tuple[ArrayLike, ...]) -> tuple[tuple[int, ...], _Points]:
+def _flat(arguments: tuple[ArrayLike, ...]) -> tuple[tuple[int, ...], Points]:
     arrays = [real(argument) for argument in arguments]
     shape = np.broadcast(*arrays).shape
     columns = np.empty((len(arrays), *shape))
     for row, array in enumerate(arrays):
         columns[row, ...] = array
-    return shape, _Points(*columns.reshape(len(arrays), -1))
+    return shape, Points(*columns.reshape(len(arrays), -1))
 
 
 def _state(
-    at: _Points,
+    at: Points,
     response: ComplexArray,
     pole: ComplexArray,
     kept: IntArray,
     shape: tuple[int, ...],
 ) -> PeriodicState:
     """Turn h_2 into cycle averages: z_0, and x_1 = omega_q Omega z_0 h_2/(i omega_d + Gamma_2)."""
-    stimulated = _stimulated(at, response)
+    stimulated = stimulated_rate(at, response)
     total = at.gamma_1_tot + 2.0 * stimulated
     polarised = 1.0 - 2.0 * at.p_eq
     mean_z = -polarised * at.gamma_1_tot / total
@@ -248,7 +156,7 @@ def harmonic_balance(
     """
     shape, points = _flat((omega_q, omega_d, rabi, gamma_1_tot, gamma_2, p_eq))
     with np.errstate(invalid="ignore"):  # complex division warns where an input is NaN
-        return _state(points, *_converged(points, tolerance, maximum), shape)
+        return _state(points, *converged(points, tolerance, maximum), shape)
 
 
 def harmonic_balance_slopes(
@@ -288,15 +196,16 @@ def harmonic_balance_slopes(
     shape, points = _flat((omega_q, omega_d, rabi, gamma_1_tot, gamma_2, p_eq))
     by_response = np.full((5, points.omega_d.size), np.nan, dtype=np.complex128)
     with np.errstate(invalid="ignore"):
-        response, pole, kept = _converged(points, tolerance, maximum)
+        response, pole, kept = converged(points, tolerance, maximum)
         for harmonics in map(int, np.unique(kept[kept > 0])):
             members = np.flatnonzero(kept == harmonics)
-            for block in _blocks(members.size, harmonics):
+            for block in blocks(members.size, harmonics):
                 at = points.take(members[block])
-                by_response[:, members[block]] = _response_slopes(at, _ladder(at, harmonics))
+                ladder = ladder_of(rungs_of(at, harmonics), harmonics)
+                by_response[:, members[block]] = response_slopes(at, ladder)
         power, population = _average_slopes(points, response, pole, by_response)
         state = _state(points, response, pole, kept, shape)
-    names = _Points._fields
+    names = Points._fields
     return PeriodicSlopes(
         state=state,
         total_power={n: v.reshape(shape) for n, v in zip(names, power, strict=True)},
@@ -304,41 +213,12 @@ def harmonic_balance_slopes(
     )
 
 
-def _response_slopes(at: _Points, ladder: _Ladder) -> ComplexArray:
-    """Return dh_2 by omega_q, omega_d, rabi, gamma_1_tot, gamma_2 as rows.
-
-    A change of h_m arrives in h_2 multiplied by the product of dh_j/dh_{j+2} = (Omega^2 h_j/
-    inner_j)^2 over the rungs between, so that one pass serves all arguments.
-    """
-    odd = np.arange(1.0, 2 * len(ladder.response), 2.0)[:, None]
-    turn = odd * at.omega_d
-    size = turn**2 + at.gamma_2**2
-    inverse_pole = _complex(at.gamma_2 / size, -turn / size)
-    inverse_inner = 1.0 / ladder.inner
-    weight = ladder.response**2
-    between = (at.rabi**2 * inverse_inner * ladder.response[:-1]) ** 2
-    weight[1:] *= np.cumprod(between, axis=0)
-    by_pole = weight * ((at.omega_q * inverse_pole) ** 2 - 1.0)
-    below = weight[:-1] * inverse_inner**2
-    by_rung = np.sum(below, axis=0)
-    turned = np.sum(odd * by_pole, axis=0) + at.rabi**2 * np.sum((odd[:-1] + 1.0) * below, axis=0)
-    return np.stack(
-        [
-            -2.0 * at.omega_q * np.sum(weight * inverse_pole, axis=0),
-            1j * turned,
-            -2.0 * at.rabi * np.sum(below * ladder.rung, axis=0),
-            at.rabi**2 * by_rung,
-            np.sum(by_pole, axis=0),
-        ]
-    )
-
-
 def _average_slopes(
-    at: _Points, response: ComplexArray, pole: ComplexArray, by_response: ComplexArray
+    at: Points, response: ComplexArray, pole: ComplexArray, by_response: ComplexArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Chain dh_2 to total power and mean population; rows as in `_Points`."""
+    """Chain dh_2 to total power and mean population; rows as in `Points`."""
     square, polarised = at.rabi**2, 1.0 - 2.0 * at.p_eq
-    stimulated = _stimulated(at, response)
+    stimulated = stimulated_rate(at, response)
     total = at.gamma_1_tot + 2.0 * stimulated
     by_stimulated = square * by_response.real
     by_stimulated[2] += 2.0 * at.rabi * response.real

@@ -127,7 +127,8 @@ def ladder_steady_state(ladder: Ladder) -> LadderState:
     >>> [round(float(p), 7) for p in state.populations]
     [0.520973, 0.4510504, 0.0279767]
     """
-    rates, points = gather(ladder), len(ladder.shape)
+    rates = gather(ladder)
+    points = len(rates.shape)
     strength = real(ladder.rabi) ** 2
     inverses, slaves = _slaved(ladder, rates, strength)
     driven = _driven_flow(slaves[0])
@@ -254,6 +255,8 @@ def _inverted(found: Array) -> Array:
 
     Pivots are taken as they come: the Hermitian part of a block is negative, which bounds growth.
     """
+    if len(found) == 1:
+        return np.asarray(np.divide(1.0, found, out=found))
     for i in range(len(found)):
         pivot = 1.0 / found[i, i]
         found[i, i] = 1.0

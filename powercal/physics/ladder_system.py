@@ -118,7 +118,7 @@ class Ladder:
         numbers = [self.detuning, self.rabi, self.anharmonicity, self.gamma_phi, *self.weights]
         for bath in self.baths:
             numbers += [*bath.gamma, *bath.occupation]
-        shapes = {np.shape(number) for number in numbers} - {()}
+        shapes = {np.shape(number) for number in numbers if not isinstance(number, float)} - {()}
         return shapes.pop() if len(shapes) == 1 else np.broadcast_shapes(*shapes)
 
 

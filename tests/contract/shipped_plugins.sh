@@ -21,7 +21,7 @@ done
 cd "$scratch"
 POWERCAL_STRICT=1 "$bin/powercal" plugins
 POWERCAL_STRICT=1 "$bin/powercal" models > "$scratch/models"
-for model in two_level_bath transmon transmon_reflection floquet double_dot cavity laser \
+for model in two_level_bath transmon transmon_reflection floquet floquet_channels double_dot cavity laser \
     bloch_gain periodic_dot; do
     grep --quiet --word-regexp "$model" "$scratch/models" || {
         cat "$scratch/models" >&2

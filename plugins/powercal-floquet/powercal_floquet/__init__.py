@@ -1,0 +1,1 @@
+"""Qubits driven beyond the rotating-wave approximation: a plugin for powercal."""
