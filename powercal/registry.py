@@ -15,6 +15,7 @@ import pluggy
 
 import powercal
 from powercal import hookspecs
+from powercal.built_ins import BUILT_INS
 from powercal.contracts import Loader, Model, Parameter
 from powercal.errors import (
     ContractError,
@@ -30,19 +31,6 @@ GROUP = "powercal"
 HOUSE = "powercal"
 STRICT = "POWERCAL_STRICT"
 DISABLE = "POWERCAL_DISABLE"
-BUILT_INS = (
-    "powercal.loaders.hdf5",
-    "powercal.loaders.csv",
-    "powercal.loaders.touchstone",
-    "powercal.loaders.labber",
-    "powercal.loaders.pycqed",
-    "powercal.loaders.quantify",
-    "powercal.models.absorbed",
-    "powercal.models.channels",
-    "powercal.models.free_decay",
-    "powercal.models.power_balance",
-    "powercal.models.reflection",
-)
 
 Kind = Literal["loader", "model"]
 T = TypeVar("T", Loader, Model)
