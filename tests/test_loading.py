@@ -127,7 +127,8 @@ def test_a_dataset_takes_no_loader_and_no_options(options: dict[str, Any]) -> No
 
 def test_a_file_that_nobody_claims_lists_the_loaders(tmp_path: Path) -> None:
     (tmp_path / "x.bin").write_bytes(b"\0\1\2")
-    message = r"x\.bin is claimed by no loader \(on offer: csv, hdf5, labber, pycqed, quantify, touchstone.*\); name"
+    offered = "csv, hdf5, labber, pycqed, quantify, touchstone"
+    message = rf"x\.bin is claimed by no loader \(on offer: {offered}.*\); name"
     with pytest.raises(LoaderChoiceError, match=message):
         pc.open_traces(tmp_path / "x.bin")
 

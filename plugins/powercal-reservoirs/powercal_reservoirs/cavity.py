@@ -110,6 +110,8 @@ def _solve(
     arguments: tuple[ArrayLike, ...], cut: _Cut, slopes: bool
 ) -> tuple[CavityState, Array, tuple[Array, ...]]:
     """Return the state, dR/drate for the rates of the sector, and the arguments broadcast."""
+    if min(cut.most, cut.levels or cut.most) < 2:
+        raise ValueError("a cavity needs at least two Fock states, with no photon and with one")
     fields = np.broadcast_arrays(*(np.asarray(a, dtype=float) for a in arguments))
     gamma_u, gamma_l, gamma_b, f_u, f_l, n_b, coupling, detuning = (f.ravel() for f in fields)
     down, up = gamma_b * (n_b + 1), gamma_b * n_b
@@ -134,45 +136,50 @@ def _climb(
 
     The hints are n_b and about how many photons to expect: they say which numbers are too small.
     """
-    n_b, expected = hints
-    fixed = cut.levels is not None
-    rungs, tolerance = ([cut.levels], np.inf) if fixed else (_rungs(cut.most), cut.tolerance)
-    found = np.full((17, n_b.size), np.nan)
-    kept = np.zeros(n_b.size, dtype=np.int64)
-    waiting = np.arange(n_b.size)
-    for rung in rungs:
-        hopeful = _may_suffice(rung, n_b[waiting], expected[waiting], tolerance)
-        tried = waiting if rung == rungs[-1] else waiting[hopeful]
-        if tried.size:
-            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                result = _in_chunks(rates[:, tried], n_b[tried], rung, slopes)
+    rungs = _rungs(cut.most) if cut.levels is None else [cut.levels]
+    tolerance = cut.tolerance if cut.levels is None else np.inf
+    first = _first_rungs(np.array(rungs), *hints, tolerance)
+    found = np.full((17, first.size), np.nan)
+    kept, waiting = np.zeros(first.size, dtype=np.int64), np.ones(first.size, dtype=bool)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        for index, rung in enumerate(rungs):
+            tried = np.flatnonzero(waiting & (first <= index))
+            if tried.size == 0:
+                continue
+            result = _in_chunks(rates[:, tried], hints[0][tried], rung, slopes)
             # More than e^700 between the weights of the fullest and the emptiest state overflows.
-            result, tried = result[:, np.isfinite(result[8])], tried[np.isfinite(result[8])]
-            found[:, tried], kept[tried] = result, rung
-            good = tried[found[8, tried] <= tolerance]
-            waiting = np.setdiff1d(waiting, good, assume_unique=True)
-    if waiting.size and cut.beyond == "raise":
+            weighed = np.isfinite(result[8])
+            found[:, tried[weighed]], kept[tried[weighed]] = result[:, weighed], rung
+            waiting[tried] = ~(result[8] <= tolerance)
+            if not waiting.any():
+                break
+    if waiting.any() and cut.beyond == "raise":
         worst = np.max(np.nan_to_num(found[8, waiting], nan=1.0))
         raise ArithmeticError(
             f"cavity: up to {rungs[-1]} Fock states leave {worst:.2g} of the population beyond "
-            f"them at {waiting.size} points; the limit is {tolerance:.2g}. "
+            f"them at {waiting.sum()} points; the limit is {tolerance:.2g}. "
             f"With that many photons the laser's classical field holds"
         )
     found[:, waiting] = np.nan
     return found, kept
 
 
-def _may_suffice(levels: int, n_b: Array, expected: Array, tolerance: float) -> Array:
-    """Whether it is worth trying so few Fock states.
+def _first_rungs(
+    rungs: NDArray[np.int64], n_b: Array, expected: Array, tolerance: float
+) -> NDArray[np.intp]:
+    """Return which number of Fock states is the first worth trying, for each point.
 
-    The bath alone fills the last one with (n_b/(1+n_b))^(levels-1), and a coherent field of so many
-    photons with e^-n n^m/m!, m = levels-1 (by Stirling's formula).
+    The bath alone fills the last of m+1 with (n_b/(1+n_b))^m, and a coherent field of so many
+    photons with e^-n n^m/m! (by Stirling's formula).
     """
-    top = levels - 1
-    mean = np.maximum(np.nan_to_num(expected), 1e-300)
+    top = rungs[:, None] - 1
+    mean = np.maximum(np.where(np.isfinite(expected), expected, 0.0), 1e-300)
     coherent = top - mean + top * np.log(mean / top)
     thermal = (n_b / (1 + n_b)) ** top <= tolerance
-    return np.asarray(thermal & (mean < top) & (coherent <= np.log(tolerance)))
+    worth = thermal & (mean < top) & (coherent <= np.log(tolerance))
+    worth[-1] = True
+    chosen: NDArray[np.intp] = np.argmax(worth, axis=0)
+    return chosen
 
 
 def cavity_steady_state(
@@ -218,6 +225,8 @@ def cavity_steady_state(
 
     Raises
     ------
+    ValueError
+        For fewer than two Fock states.
     ArithmeticError
         If `most` states leave more than `tolerance` beyond them, unless ``beyond="nan"``.
 

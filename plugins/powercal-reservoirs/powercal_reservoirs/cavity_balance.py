@@ -66,7 +66,8 @@ def cavity_flows(
     -------
     CavityFlows
         Of the broadcast shape; energy flows are E R exactly, and entropy is never produced
-        negatively (supplement C8, by Spohn's inequality).
+        negatively (supplement C8, by Spohn's inequality). NaN where the effective energy of the
+        photon is not positive: such a mode has no thermal state.
 
     Raises
     ------
@@ -76,13 +77,15 @@ def cavity_flows(
     e_u, e_l, e_ph = laser.effective_energies(
         energy_u, energy_l, omega_cav, upper.gamma, lower.gamma, gamma_b
     )
+    exists = e_ph > 0
+    warm = np.where(exists, e_ph, np.inf) / (BOLTZMANN * np.asarray(bath_temperature))
     state = cavity_steady_state(
         upper.gamma,
         lower.gamma,
         gamma_b,
         fermi((e_u - upper.potential) / (BOLTZMANN * np.asarray(upper.temperature))),
         fermi((e_l - lower.potential) / (BOLTZMANN * np.asarray(lower.temperature))),
-        bose(e_ph / (BOLTZMANN * np.asarray(bath_temperature))),
+        np.where(exists, bose(warm), np.nan),
         np.abs(coupling),
         omega_cav - (np.asarray(energy_u) - np.asarray(energy_l)) / HBAR,
     )

@@ -88,4 +88,6 @@ def hartree_fock_rate(
     falling = (at_u - at_l) / bath - series * photons - at_u / lower - (1 - at_l) / upper
     slope = alpha * falling - 1
     start = alpha * (at_u * (1 - at_l) + (at_u - at_l) * photons)
-    return np.asarray(2 * start / (np.sqrt(slope**2 - 4 * square * start) - slope))
+    # Never negative but by rounding, where both roots meet.
+    apart = np.sqrt(np.maximum(slope**2 - 4 * square * start, 0.0))
+    return np.asarray(2 * start / (apart - slope))

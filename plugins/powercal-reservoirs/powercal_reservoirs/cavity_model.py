@@ -6,7 +6,7 @@ number of Fock states is raised until nothing is beyond them. ``coupling`` is |g
 
 What data cannot tell. Both observables count the same photons (their ratio is Ẽ_ph/e). A sweep of
 the bias through the threshold and on to saturation determines γ_u + γ_l (through the saturated
-rate), the coupling and ``temperature_u``. The loss ``gamma_b`` enters with the coupling, and by
+rate) and the coupling, and ``temperature_u`` if it is freed. ``gamma_b`` enters with both, and by
 itself only through how sharp the threshold is; it is known from the line width of the cold cavity.
 ``asymmetry``, ``cavity_detuning``, ``level_offset``, ``temperature_ratio`` and
 ``bath_temperature`` are assumptions unless freed.
@@ -45,7 +45,7 @@ _BATH_TEMPERATURE = pc.Parameter(
     scale="log",
     vary=False,
 )
-# The cavity is known, few photons are in it, and a sweep of the bias tells the temperature.
+# The cavity is known, and few photons are in it.
 _CHANGES: dict[str, dict[str, Any]] = {
     "cavity_frequency": {"vary": False},
     "gamma_b": {"example": 1e8},
@@ -64,13 +64,15 @@ def _setting(bias: Array, p: Mapping[str, Any]) -> tuple[dict[str, Any], Any, An
     photon = p["cavity_frequency"] - p["gamma_b"] * per_rate
     middle = p["level_offset"] + 0.5 * (upper - lower) * per_rate
     x_u, x_l, _ = arguments_of(photon, middle, bias, p)
+    exists = photon > 0  # so far pulled down that it does not, a mode has no thermal state: NaN
+    warm = _KELVIN * np.where(exists, photon, 1.0) / p["bath_temperature"]
     arguments = {
         "gamma_u": upper,
         "gamma_l": lower,
         "gamma_b": p["gamma_b"],
         "f_u": fermi(x_u),
         "f_l": fermi(x_l),
-        "n_b": bose(_KELVIN * photon / p["bath_temperature"]),
+        "n_b": np.where(exists, bose(warm), np.nan),
         "coupling": np.sqrt(p["coupling"]),
         "cavity_detuning": TWO_PI * p["cavity_detuning"],
     }

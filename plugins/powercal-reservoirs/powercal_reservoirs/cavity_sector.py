@@ -167,14 +167,14 @@ def solve_sector(rates: Array, levels: int) -> Sector:
     size = UNKNOWNS * levels
     band = (rates.T @ _pattern(levels).band).reshape(-1, size, WIDTH)
     band[:, 0, 2 * UNKNOWNS] = 1.0
-    state = np.zeros((rates.shape[1], size))
-    state[:, 0] = 1.0
+    found = np.zeros((rates.shape[1], size))
+    found[:, 0] = 1.0
     factors = []
-    for point, solution in zip(band, state, strict=True):
+    for point, solution in zip(band, found, strict=True):
         factor, pivots, _ = dgbtrf(point.T, UNKNOWNS, UNKNOWNS, overwrite_ab=1)
         solution[:] = dgbtrs(factor, UNKNOWNS, UNKNOWNS, solution, pivots)[0]
         factors.append((factor, pivots))
-    state = state.reshape(-1, levels, UNKNOWNS)
+    state = found.reshape(-1, levels, UNKNOWNS)
     return Sector(state / state[:, :, WEIGHT].sum(axis=1)[:, None, None], factors)
 
 

@@ -107,3 +107,16 @@ def test_an_led_cools_its_reservoirs_when_a_photon_carries_more_than_the_bias() 
     assert flows.rate > 0
     assert drawn > 0
     assert float(heat) == pytest.approx(float(drawn), rel=1e-12)
+
+
+def test_a_mode_pulled_below_zero_has_no_thermal_state() -> None:
+    levels = (Reservoir(RATE, 0.0, KELVIN), Reservoir(RATE, 0.0, KELVIN))
+    flows = cavity_flows(-2 * ENERGY, 0.0, 0.1 * RATE, RATE, *levels, 9 * RATE, KELVIN)
+    assert np.isnan(flows.rate)
+
+
+@pytest.mark.statistics
+def test_entropy_is_never_destroyed_in_ten_thousand_systems() -> None:
+    for seed in range(100, 117):
+        flows, _ = random_flows(seed)
+        assert np.all(flows.entropy > 0)
