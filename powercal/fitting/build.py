@@ -348,13 +348,15 @@ def options_from(
 ) -> dict[str, str]:
     """Fill a model's options from the data and their declarations; nothing is guessed.
 
+    What was asked for by name goes first, then what the model was configured with.
+
     Raises
     ------
     FitError
         An option without default that neither the user nor the data declare, or observables that
         imply different choices.
     """
-    chosen = dict(options)
+    chosen = {**model.chosen, **options}
     for option in model.options:
         if option.name in chosen:
             continue

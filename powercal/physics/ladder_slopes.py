@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from powercal.physics._arrays import real
-from powercal.physics.ladder_steady_state import LadderState, roots
-from powercal.physics.ladder_system import Jump, above, from_above, transfers
+from powercal.physics.ladder_steady_state import LadderState
+from powercal.physics.ladder_system import Jump, above, from_above, roots, transfers
 
 __all__ = ["LadderSlopes", "photon_rate_slopes", "population_slopes", "response_slopes"]
 
@@ -94,7 +94,7 @@ def response_slopes(state: LadderState) -> LadderSlopes:
     LadderSlopes
         Complex derivatives.
     """
-    root = roots(len(state.neighbours), state.neighbours.ndim - 1)
+    root = roots(1, state.ladder.levels, state.neighbours.ndim - 1)
     slopes = _gathered(state, _adjoint(state, None, np.stack([root, -1j * root])))
     return _mapped(slopes, lambda value: value[0] + 1j * value[1])
 

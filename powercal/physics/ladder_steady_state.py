@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from powercal.physics.ladder_system import (
     from_above,
     from_below,
     gather,
+    roots,
     sector,
 )
 
@@ -142,7 +142,7 @@ def ladder_steady_state(ladder: Ladder) -> LadderState:
     return LadderState(
         ladder,
         populations,
-        (roots(ladder.levels - 1, points) * neighbours).sum(axis=0),
+        (roots(1, ladder.levels, points) * neighbours).sum(axis=0),
         (column(_rungs(rates, ladder.levels), points) * deviation).sum(axis=0),
         deviation,
         neighbours,
@@ -211,7 +211,7 @@ def _slaved(ladder: Ladder, rates: Rates, strength: Array) -> tuple[list[Array],
 
 def _driven_flow(slave: Array) -> Array:
     """Return what the drive does to the populations, over Omega^2: (N, N, *shape), s."""
-    climb = roots(len(slave), slave.ndim - 1) * slave.imag
+    climb = roots(1, len(slave) + 1, slave.ndim - 1) * slave.imag
     flow = np.empty((len(slave) + 1, *slave.shape[1:]))
     flow[:-1] = climb
     flow[-1] = 0.0
@@ -237,12 +237,6 @@ def _rungs(rates: Rates, levels: int) -> list[Array]:
     for (source, to), rate in rates.between.items():
         falls[source] = falls[source] + (source - to) * rate
     return falls
-
-
-@cache
-def roots(size: int, points: int) -> Array:
-    """Return sqrt(1) ... sqrt(size) along the first axis, with `points` axes behind it."""
-    return np.asarray(np.sqrt(np.arange(1.0, size + 1)).reshape(-1, *(1,) * points))
 
 
 def _applied(matrix: Array, vector: Array) -> Array:

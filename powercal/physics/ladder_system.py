@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ __all__ = ["Dissipators", "Ladder", "LadderBath", "flat_bath"]
 Array = NDArray[Any]
 Dissipators = Literal["secular", "collective"]
 _NOTHING: Array = np.float64(0.0)  # type: ignore[assignment]  # quicker than an array
+_ROOTS = np.sqrt(np.arange(1000.0))  # of every number of rungs that anybody will ask for
 
 
 class Jump(NamedTuple):
@@ -239,17 +239,20 @@ def sector(ladder: Ladder, rates: Rates, order: int, motion: Array) -> Array:
     return block
 
 
-@cache
-def _coherences(levels: int, points: int) -> tuple[Array, Array, tuple[tuple[int, int], ...]]:
+def _coherences(levels: int, points: int) -> tuple[Array, Array, list[tuple[int, int]]]:
     """Return order, coefficient of alpha and levels of every coherence, in their order."""
-    pairs = tuple((k + q, k) for q in range(1, levels) for k in range(levels - q))
-    orders = [upper - lower for upper, lower in pairs]
+    pairs = [(k + q, k) for q in range(1, levels) for k in range(levels - q)]
+    orders = [float(upper - lower) for upper, lower in pairs]
     bend = [0.5 * (i * (i - 1) - j * (j - 1)) for i, j in pairs]
     tail = (1,) * points
-    return np.array(orders, dtype=float).reshape(-1, *tail), np.reshape(bend, (-1, *tail)), pairs
+    return np.reshape(orders, (-1, *tail)), np.reshape(bend, (-1, *tail)), pairs
 
 
-@cache
+def roots(start: int, stop: int, points: int) -> Array:
+    """Return sqrt(start) ... sqrt(stop - 1) along the first axis, with `points` axes behind it."""
+    return np.asarray(_ROOTS[start:stop].reshape(-1, *(1,) * points))
+
+
 def from_below(levels: int, order: int, points: int) -> tuple[Array, Array]:
     """Return what the drive, over Omega, brings to |k + order><k| from the order below.
 
@@ -259,8 +262,7 @@ def from_below(levels: int, order: int, points: int) -> tuple[Array, Array]:
         Coefficients of index k and of index k + 1 of the order below, (N - order, 1, ...) with
         `points` trailing ones.
     """
-    k = np.arange(levels - order).reshape(-1, *(1,) * points)
-    return -0.5j * np.sqrt(k + order), 0.5j * np.sqrt(k + 1.0)
+    return -0.5j * roots(order, levels, points), 0.5j * roots(1, levels - order + 1, points)
 
 
 def from_above(levels: int, order: int, values: Array) -> Array:
@@ -286,8 +288,6 @@ def from_above(levels: int, order: int, values: Array) -> Array:
     return gained
 
 
-@cache
 def above(levels: int, order: int, points: int) -> tuple[Array, Array]:
     """Return the coefficients of :func:`from_above`: what |k + order><k| and the next one gain."""
-    k = np.arange(levels - order - 1).reshape(-1, *(1,) * points)
-    return -0.5j * np.sqrt(k + order + 1.0), 0.5j * np.sqrt(k + 1.0)
+    return -0.5j * roots(order + 1, levels, points), 0.5j * roots(1, levels - order, points)

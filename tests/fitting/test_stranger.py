@@ -192,3 +192,24 @@ def test_a_nonlinear_but_determined_model_has_nothing_to_complain() -> None:
     assert result.combinations == result.remedies == ()
     assert result["a"].value == pytest.approx(0.8, rel=0.01)
     assert result["b"].value == pytest.approx(1.3, rel=0.01)
+
+
+def test_a_model_keeps_what_it_was_configured_with() -> None:
+    configured = pc.get_model("finite_temperature").configure(
+        detection="absorbed", energy="transition"
+    )
+    traces = pc.simulate(
+        configured,
+        {"qubit_frequency": 5e9, "gamma_1": 1e6, "gamma_phi": 0, "n_th": 0, "drive_scale": 1e30},
+        inputs={
+            "incident_power": np.geomspace(1e-19, 1e-17, 4),
+            "frequency": 5e9 + np.linspace(-1e6, 1e6, 9),
+        },
+        seed=0,
+        noise={"absorbed_power": 1e-21},
+        observables=("absorbed_power",),
+    )
+    device = pc.to_device_plane(traces)
+    assert pc.fit(device, configured, intervals="covariance").options["energy"] == "transition"
+    asked = pc.fit(device, configured, energy="effective", intervals="covariance")
+    assert asked.options["energy"] == "effective"

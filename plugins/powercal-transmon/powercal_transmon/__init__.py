@@ -1,0 +1,1 @@
+"""Models of driven transmons for powercal: more than two levels, their leakage and line shifts."""
