@@ -118,16 +118,25 @@ def _option_row(option: Option) -> tuple[str, ...]:
 def _further_parameters(name: str, model: Model) -> Iterator[tuple[str, Parameter]]:
     """Yield the parameters that exist only under certain choices, with these choices."""
     found: dict[str, tuple[Parameter, list[tuple[str, ...]]]] = {}
-    for chosen, variant in variants(name).items():
+    every = variants(name)
+    for chosen, variant in every.items():
         for row in variant.parameters:
             found.setdefault(row.name, (row, []))[1].append(chosen)
     known = {row.name for row in model.parameters}
     for row, choices in found.values():
         if row.name not in known:
-            seen = [set(values) for values in zip(*choices, strict=True)]
-            deciding = [
-                f"{option.name}={'|'.join(c for c in option.choices if c in values)}"
-                for option, values in zip(model.options, seen, strict=True)
-                if values != set(option.choices)
-            ]
-            yield ", ".join(deciding), row
+            yield _deciding(model, list(every), choices), row
+
+
+def _deciding(model: Model, every: list[tuple[str, ...]], having: list[tuple[str, ...]]) -> str:
+    """Name the options that decide, and no others that merely never meet with them."""
+    allowed = [set(values) for values in zip(*having, strict=True)]
+    kept = [i for i, o in enumerate(model.options) if allowed[i] != set(o.choices)]
+    for i in list(kept):
+        fewer = [j for j in kept if j != i]
+        if sorted(c for c in every if all(c[j] in allowed[j] for j in fewer)) == sorted(having):
+            kept = fewer
+    return ", ".join(
+        f"{model.options[i].name}={'|'.join(c for c in model.options[i].choices if c in allowed[i])}"
+        for i in kept
+    )
