@@ -136,7 +136,5 @@ def _deciding(model: Model, every: list[tuple[str, ...]], having: list[tuple[str
         fewer = [j for j in kept if j != i]
         if sorted(c for c in every if all(c[j] in allowed[j] for j in fewer)) == sorted(having):
             kept = fewer
-    return ", ".join(
-        f"{model.options[i].name}={'|'.join(c for c in model.options[i].choices if c in allowed[i])}"
-        for i in kept
-    )
+    named = [(model.options[i], allowed[i]) for i in kept]
+    return ", ".join(f"{o.name}={'|'.join(c for c in o.choices if c in some)}" for o, some in named)

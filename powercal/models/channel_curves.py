@@ -131,8 +131,9 @@ def curve(
     knee = gamma_1_tot * gamma_2 / p["drive_scale"]
     drive, width, below = line_shape(incident_power, frequency, p["qubit_frequency"], knee, gamma_2)
     share = drive / below  # s/(1+s)
-    chosen = frequency if energy == "effective" else p["qubit_frequency"]
-    absorbed = (HBAR * TWO_PI * gamma_1 / 2) * chosen * share
+    effective = energy == "effective"
+    carried = share * (frequency if effective else p["qubit_frequency"])
+    absorbed = (HBAR * TWO_PI * gamma_1 / 2) * carried
     population = p_eq + (0.5 - p_eq) * share
     gamma, n = p[f"gamma_{names[0]}"], p[f"n_{names[0]}"]
     if detection == "coherent":
@@ -143,12 +144,13 @@ def curve(
     seen = absorbed, incident_power - absorbed, population
     if detection != "absorbed":
         return seen
-    omega_q = TWO_PI * p["qubit_frequency"]
-    per_photon: Any = omega_q / gamma_1_tot
-    if energy == "effective":
-        per_photon = per_photon + (TWO_PI * frequency - omega_q) / (2 * gamma_2)
+    omega_q, scale = TWO_PI * p["qubit_frequency"], HBAR * gamma * (1 + 2 * n) * gamma_1 / 2
     leak = HBAR * omega_q * gamma * ((1 + 2 * n) * p_eq - n)
-    return *seen, (HBAR * gamma * (1 + 2 * n) * gamma_1 / 2) * per_photon * share + leak
+    if not effective:
+        return *seen, (scale * omega_q / gamma_1_tot) * share + leak
+    # ω_q/Γ₁tot + Δ/2Γ₂ per photon, with Δ taken apart: nothing cancels, as Γ₁tot ≤ 2Γ₂.
+    at_rest = scale * omega_q * (1 / gamma_1_tot - 1 / (2 * gamma_2))
+    return *seen, at_rest * share + (scale * TWO_PI / (2 * gamma_2)) * carried + leak
 
 
 def jacobian(

@@ -84,10 +84,10 @@ def saturation(
 def line_shape(
     incident_power: Array, frequency: Array, qubit_frequency: Any, knee: Any, gamma_2: Any
 ) -> tuple[Array, Array, Array]:
-    """Return q = P/P_s, 1+δ² and 1+δ²+q: s/(1+s) is the first over the last (supplement D).
+    """Return q = P/P_s, 1+δ² and 1+δ²+q up to one factor: s/(1+s) is the first over the last.
 
     Curves, the innermost loop of every fit, use it in place of :func:`saturation`: it makes no
-    slopes, and no array that is not needed.
+    slopes, and as few arrays as can be. The common factor is (Γ₂/2π)², in Hz² (supplement D).
 
     Parameters
     ----------
@@ -96,9 +96,10 @@ def line_shape(
     qubit_frequency, knee, gamma_2 : float or ndarray
         Hz, P_s in W, Γ₂ in 1/s.
     """
-    delta = (frequency - qubit_frequency) * (TWO_PI / gamma_2)
-    width = delta * delta + 1
-    drive = incident_power / knee
+    half_width = (gamma_2 / TWO_PI) ** 2
+    offset = frequency - qubit_frequency
+    width = offset * offset + half_width
+    drive = incident_power * (half_width / knee)
     return drive, width, width + drive
 
 
