@@ -12,4 +12,5 @@ BUILT_INS: tuple[str, ...] = (
     "powercal.models.free_decay",
     "powercal.models.power_balance",
     "powercal.models.reflection",
+    "powercal.models.transmission",
 )

@@ -170,7 +170,8 @@ def test_the_detection_is_declared(detection: str) -> None:
 
 
 def test_a_model_without_detection_declares_none() -> None:
-    traces = pc.simulate("reflection", QUBIT, inputs=SWEEP, seed=0, convention="+i", setup="raw")
+    inputs = {"excited_population": [0.1, 0.3], "frequency": F0}
+    traces = pc.simulate("power_balance", {"gamma_1": 1e6, "n_th": 0.05}, inputs=inputs, seed=0)
     assert "detection" not in traces.attrs
 
 

@@ -356,7 +356,10 @@ def options_from(
         An option without default that neither the user nor the data declare, or observables that
         imply different choices.
     """
-    chosen = {**model.chosen, **options}
+    # Only a configured model holds a choice of every option; others may come with fallbacks.
+    names_of = [option.name for option in model.options]
+    configured = all(name in model.chosen for name in names_of)
+    chosen = {name: model.chosen[name] for name in names_of if configured} | dict(options)
     for option in model.options:
         if option.name in chosen:
             continue

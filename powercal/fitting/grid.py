@@ -98,6 +98,7 @@ def power_from_reflection(traces: DeviceTraces) -> DeviceTraces:
     power = power.transpose(*r.dims, ...)
     power.attrs = {"units": "W"}
     out = traces.drop_vars("reflection").assign(reflected_power=power)
+    out = out.assign_attrs(detection="coherent")  # of an amplitude, by construction
     return DeviceTraces(
         with_flag(
             out,

@@ -35,7 +35,9 @@ def other_line_shape(
     ``chi2`` among the shifts is χ² of the alternative less that of the choice, for the same σ.
     """
     chosen = model.chosen.get("broadening")
-    if chosen is None:
+    # Without a free Γφ slow noise would only take its place; a model may check its line itself.
+    open_width = any(c.parameter == "gamma_phi" for c in solution.problem.coordinates)
+    if chosen is None or not open_width or any(c.name == "line_shape" for c in result.checks):
         return ()
     other = "gaussian" if chosen == "white" else "white"
     try:
@@ -91,10 +93,11 @@ def _starts(problem: Problem, result: FitResult, chosen: str) -> list[np.ndarray
     return moved
 
 
-def line_shape_flag(shifts: tuple[Shift, ...]) -> tuple[Flag, ...]:
-    """Say it where the other shape fits clearly better."""
+def line_shape_flag(shifts: tuple[Shift, ...], reduced_chi2: float) -> tuple[Flag, ...]:
+    """Say it where the other shape fits clearly better; structure left behind is no evidence."""
+    noise = max(reduced_chi2, 1.0) if np.isfinite(reduced_chi2) else 1.0
     for shift in shifts:
-        if shift.name == "broadening" and shift.shifts["chi2"] < -_BETTER:
+        if shift.name == "broadening" and shift.shifts["chi2"] < -_BETTER * noise:
             return (
                 Flag(
                     name="line_shape",

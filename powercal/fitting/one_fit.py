@@ -311,6 +311,7 @@ def _doubt(
         remedies=remedies_for(problem, x, judged.found, traces) if undetermined else (),
     )
     checks = model.checks(result) if model.checks is not None else ()
+    result = dataclasses.replace(result, checks=checks)
     full = request.intervals == "profile"
     shifts: tuple[Shift, ...] = ()
     if full:
@@ -318,8 +319,9 @@ def _doubt(
         shifts += assumptions_freed(result, traces, model, names, request, solution)
         quoted = quotable(result)
         shifts += other_line_shape(result, traces, model, names, request, solution, quoted)
-    result = dataclasses.replace(result, checks=checks, systematics=shifts)
-    flagged = (*result.flags, *notes(result, solution, traces), *line_shape_flag(shifts))
+    result = dataclasses.replace(result, systematics=shifts)
+    doubtful = line_shape_flag(shifts, result.reduced_chi2)
+    flagged = (*result.flags, *notes(result, solution, traces), *doubtful)
     result = dataclasses.replace(result, flags=flagged)
     return dataclasses.replace(result, verdicts=verdicts_for(result, solution, checks))
 

@@ -8,8 +8,7 @@ from typing import Literal
 import numpy as np
 
 from powercal.models.driven import TWO_PI
-from powercal.models.unbounded import over_coherence, reflection_depth
-from powercal.physics.constants import HBAR
+from powercal.models.unbounded import over_coherence
 from powercal.physics.floquet import bloch_siegert_shift
 from powercal.physics.ladder import stark_shift
 from powercal.physics.ladder_checks import ladder_leakage
@@ -26,7 +25,8 @@ def _verdict(value: float, limit: float) -> Literal["holds", "fails", "unknown"]
     return "holds" if value <= limit else "fails"
 
 
-def _check(name: str, value: float, limit: float, effect: str) -> Check:
+def check(name: str, value: float, limit: float, effect: str) -> Check:
+    """Return a check that holds up to its limit, and is unknown where the value is NaN."""
     return Check(
         name=name,
         value=float(value),
@@ -40,12 +40,12 @@ def driven_checks(result: FitResult) -> tuple[Check, ...]:
     """Check a fit of absorbed power or population."""
     values = result.values
     attenuation = values.get("attenuation_db", 0.0)
-    power = _strongest(result) * 10 ** (-attenuation / 10)
+    power = strongest_drive(result) * 10 ** (-attenuation / 10)
     rabi = float(np.sqrt(values["drive_scale"] * power))
-    checks = _common(result, values["gamma_1"], rabi)
+    checks = common_checks(result, values["gamma_1"], rabi)
     ratio, error = over_coherence(result)
     checks.append(
-        _check(
+        check(
             "coherence_bound",
             ratio - 3 * error,
             1.0,
@@ -59,9 +59,7 @@ def driven_checks(result: FitResult) -> tuple[Check, ...]:
             if "absorbed_power" in result.curve
             else np.nan
         )
-        checks.append(
-            _check("second_law", -lowest, 0.0, "R_total < 0: outside the master equation")
-        )
+        checks.append(check("second_law", -lowest, 0.0, "R_total < 0: outside the master equation"))
     return tuple(checks)
 
 
@@ -76,7 +74,7 @@ def balance_checks(result: FitResult) -> tuple[Check, ...]:
     at = dataclasses.replace(result, values={**values, "qubit_frequency": frequency})
     return (
         _quality(gamma_1_tot, TWO_PI * frequency),
-        _check(
+        check(
             "inversion",
             float(np.nanmax(population)) - 3 * error,
             0.5,
@@ -89,35 +87,16 @@ def balance_checks(result: FitResult) -> tuple[Check, ...]:
 
 
 def _quality(gamma_1_tot: float, omega_q: float) -> Check:
-    return _check(
-        "quality_factor", QUALITY * gamma_1_tot / omega_q, 1.0, "Γ₁ is no rate if Q < 100"
-    )
+    return check("quality_factor", QUALITY * gamma_1_tot / omega_q, 1.0, "Γ₁ is no rate if Q < 100")
 
 
-def reflection_checks(result: FitResult) -> tuple[Check, ...]:
-    """Check a fit of reflection."""
-    values = result.values
-    power = _strongest(result) * 10 ** (-values["attenuation_db"] / 10)
-    rabi = np.sqrt(4 * values["gamma_r"] * power / (HBAR * TWO_PI * values["qubit_frequency"]))
-    checks = _common(result, values["gamma_r"] + values["gamma_i"], float(rabi))
-    depth, error = reflection_depth(result)
-    checks.append(
-        _check(
-            "reflection_depth",
-            depth - 3 * error,
-            2.0,
-            "ρ > 2 cannot come from a qubit at the end of a line: background, gain or geometry "
-            "is wrong, and Γ₁ with it (value: ρ without the bound, less three errors)",
-        )
-    )
-    return tuple(checks)
-
-
-def _strongest(result: FitResult) -> float:
+def strongest_drive(result: FitResult) -> float:
+    """Return the largest incident power, W."""
     return float(np.nanmax(result.traces["incident_power"].values))
 
 
-def _common(result: FitResult, gamma_1: float, rabi: float) -> list[Check]:
+def common_checks(result: FitResult, gamma_1: float, rabi: float) -> list[Check]:
+    """Check what every driven qubit assumes, for its Γ₁ (1/s) and Ω (rad/s) at most."""
     values = result.values
     omega_q = TWO_PI * values["qubit_frequency"]
     n_th, gamma_phi = values.get("n_th", 0.0), values.get("gamma_phi", 0.0)
@@ -130,14 +109,14 @@ def _common(result: FitResult, gamma_1: float, rabi: float) -> list[Check]:
     dwell = float(result.traces.attrs.get("dwell_time", np.nan))
     checks = [
         _quality(gamma_1_tot, omega_q),
-        _check("detuning", offset, SMALL, "Γ₁ shifts by up to Δ/ω_q with the bookkeeping"),
-        _check(
+        check("detuning", offset, SMALL, "Γ₁ shifts by up to Δ/ω_q with the bookkeeping"),
+        check(
             "bloch_siegert",
             abs(float(bloch_siegert_shift(rabi, omega_q))) / width,
             SMALL,
             "the line moves with power; use energy='floquet'",
         ),
-        _check(
+        check(
             "steady_state",
             10 / (dwell * min(gamma_1_tot, gamma_2)),
             1.0,
@@ -162,7 +141,7 @@ def _third_level(result: FitResult, rabi: float, gamma_1: float, width: float) -
         rabi, alpha, gamma_1, values.get("gamma_phi", 0.0), n_th, omega_q=omega_q
     )
     return [
-        _check(
+        check(
             "leakage",
             float(level.leakage),
             SMALL,
@@ -170,13 +149,13 @@ def _third_level(result: FitResult, rabi: float, gamma_1: float, width: float) -
             f"{float(level.excess_first):+.1%} with p₁ (value: p₂/p₁ of four levels on resonance "
             f"at the strongest drive)",
         ),
-        _check(
+        check(
             "stark_shift",
             abs(float(stark_shift(rabi, alpha))) / width,
             0.1,
             "the line moves with power and bends R(P) at fixed frequency",
         ),
-        _check(
+        check(
             "anharmonicity",
             max(gamma_1_tot, rabi) / abs(alpha),
             0.1,
@@ -190,7 +169,7 @@ def _thermal_level(result: FitResult, omega_q: float, excited: float) -> Check:
     n_th, upper = result.values.get("n_th", 0.0), omega_q + _alpha(result)
     # n₂₁ at ω_q + α and the temperature of n_th: n/(1+n) = e^{−ħω/kT}.
     filled = (n_th / (1 + n_th)) ** (upper / omega_q) if n_th > 0 else 0.0 * upper
-    return _check(
+    return check(
         "thermal_level",
         excited * filled,
         SMALL,
@@ -206,7 +185,7 @@ def _bath(result: FitResult) -> list[Check]:
     estimate = next((e for e in among if e.name in ("n_th", "n_eff")), None)
     if estimate is None or estimate.status == "fixed":
         return [
-            _check(
+            check(
                 "assumed_n_th",
                 2 * abs(result.values.get("n_th", 0.0) - expected),
                 SMALL,
@@ -220,7 +199,7 @@ def _bath(result: FitResult) -> list[Check]:
     elif estimate.interval95 is not None and np.isfinite(expected):
         deviation = 0.0 if expected <= estimate.interval95[1] else 4.0
     return [
-        _check(
+        check(
             "bath_temperature",
             deviation,
             3.0,
@@ -239,7 +218,7 @@ def _line(result: FitResult) -> list[Check]:
     if not pulls:
         return []
     return [
-        _check(
+        check(
             "declared_line",
             max(pulls),
             3.0,

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from powercal.models.driven import TWO_PI
+from powercal.models.line_response import GEOMETRIES, Geometry, bath_rates
+from powercal.models.line_signals import SIGNALS, Signal
 from powercal.physics.constants import HBAR
-from powercal.physics.scattering import with_convention
+from powercal.physics.scattering import Convention, with_convention
+from powercal.physics.voigt import complex_voigt
 from powercal.result import FitResult
 
 if TYPE_CHECKING:
@@ -20,43 +24,241 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 Finding = tuple[float, float]
 UNKNOWN: Finding = (float("nan"), float("nan"))
+# Starts of a search for slow noise: Γ₂ and σ over the width of the white line.
+_SLOW = ((0.9, 0.3), (0.5, 0.6))
 
 
 def reflection_depth(result: FitResult) -> Finding:
     """Return ρ and its error with ρ, Γ₂, the centre and the saturation power free of bounds.
 
     r = 1 − ρ(1+iδ)/(1+δ²+q) (supplement D) over the best-fit background; gain, phase and mismatch
-    are free again where the fit had them free.
+    are free again where the fit had them free. For two ports ρ is that of the same rates at the
+    end of a line. Unknown where it has no meaning: in total detection, and where a signal without
+    background has a free gain, which would take the contradiction upon itself.
     """
+    line = _line(result)
+    if line is None or not line.free[2]:
+        return UNKNOWN
+    found = _refit(line, line.start)
+    return line.scale * (line.rho + found.moved[2]), line.scale * found.error[2]
+
+
+def line_shapes(result: FitResult) -> tuple[float, float, float] | None:
+    """Return χ² of the white and of the Gaussian line and the latter's σ (Hz), free of bounds.
+
+    None where the fit has no amplitude, or too few data for one number more.
+    """
+    line = _line(result)
+    if line is None:
+        return None
+    width = float(np.hypot(1.0, 1.2 * line.start[5]))
+    white = line.start.copy()
+    white[[1, 5]] = white[1] + np.log(width), 0.0
+    free = line.free.copy()
+    free[5] = False
+    plain = _refit(line, white, free)
+    best = np.asarray(plain.moved)
+    free[5] = True
+    tried = [line.start] if line.start[5] > 0 else []
+    for share, sigma in _SLOW:
+        start = best.copy()
+        start[[1, 5]] = start[1] + np.log(share), sigma * np.exp(best[1])
+        tried.append(start)
+    slow = min((_refit(line, start, free) for start in tried), key=lambda f: f.chi2)
+    if not np.isfinite([plain.chi2, slow.chi2]).all():
+        return None
+    sigma = abs(float(slow.moved[5])) * line.gamma_2 / TWO_PI
+    return plain.chi2, min(slow.chi2, plain.chi2), sigma
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One fitted signal as a function of u: centre, ln Γ₂, ρ, ln P_s, turn, σ, set-up factors.
+
+    All of u are moves from the fit (centre and σ in units of its Γ₂), σ is whole. ``modes`` says
+    what an error of each point of the reference trace does to the data that are used, all in σ;
+    ``explained`` gives the errors that fit best.
+    """
+
+    signal: Signal
+    is_power: bool
+    convention: Convention
+    rho: float
+    gamma_2: float
+    scale: float
+    delta: Array
+    q: Array
+    turn: float
+    background: Array
+    factors: list[Array]
+    data: Array
+    sigma: Array
+    modes: Array
+    explained: Array
+    free: NDArray[np.bool_]
+    start: Array
+
+    def bare(self, u: Array) -> Array:
+        """The amplitude that leaves the device, without the set-up."""
+        width, sigma = np.exp(u[1]), abs(float(u[5]))
+        d, below = (self.delta - u[0]) / width, 1 + self.q * np.exp(-u[3])
+        if sigma > 0:
+            root = np.sqrt(below)
+            line = complex_voigt(d, root, sigma / width)
+            shape = line.real / root + 1j * line.imag
+        else:
+            shape = (1 + 1j * d) / (d**2 + below)
+        z = np.exp(1j * (self.turn + u[4])) * (self.rho + u[2]) * shape
+        return with_convention(self.signal.background - z, self.convention)
+
+    def curve(self, u: Array) -> Array:
+        """What was fitted, up to the fit's own background."""
+        setup = np.exp(sum((c * x for c, x in zip(self.factors, u[6:], strict=True)), 0j))
+        seen = self.bare(u) * setup
+        return np.asarray(self.background * (np.abs(seen) ** 2 if self.is_power else seen))
+
+    def columns(self, u: Array, free: NDArray[np.bool_]) -> Array:
+        """Return d(curve)/du for what is free: differences for the line, exact for the set-up."""
+        here, found = self.curve(u), []
+        for i in np.flatnonzero(free):
+            if i >= 6:
+                factor = self.factors[i - 6]
+                found.append((2 * factor.real if self.is_power else factor) * here)
+                continue
+            moved = u.copy()
+            moved[i] += 1e-6
+            found.append((self.curve(moved) - here) / 1e-6)
+        return np.stack(found, axis=-1)
+
+    def whiten(self, gap: Array) -> Array:
+        """Divide by σ and take out what errors of the reference explain, at their own cost."""
+        used = np.isfinite(self.sigma) & np.isfinite(self.data)
+        rows = (gap[used].T / self.sigma[used]).T
+        if not self.modes.size:
+            return np.asarray(rows)
+        amplitude = self.explained @ rows
+        return np.concatenate([rows - self.modes @ amplitude, -amplitude])
+
+
+def _signal(result: FitResult) -> tuple[Geometry, Signal] | None:
+    """Return the first fitted signal and where it comes from; None for total detection."""
     name = result.observables[0]
-    shape, v = result.curve[name], result.values
-    gamma_1_tot = (v["gamma_r"] + v["gamma_i"]) * (1 + 2 * v["n_th"])
+    geometry = GEOMETRIES[result.options.get("geometry", "end_of_line")]
+    signal = next((s for s in SIGNALS[geometry.name] if name in (s.amplitude, s.power)), None)
+    if signal is None or (name == signal.power and result.options.get("detection") == "total"):
+        return None
+    return geometry, signal
+
+
+def _line(result: FitResult) -> _Line | None:
+    """Return the first fitted signal in curve coordinates, at the fit's own point."""
+    found = _signal(result)
+    if found is None:
+        return None
+    (geometry, signal), name, v = found, result.observables[0], result.values
+    shape, ports = result.curve[name], geometry.ports(v)
+    gamma_1, gamma_1_tot = bath_rates(ports.line, v)
     gamma_2 = gamma_1_tot / 2 + v["gamma_phi"]
-    rho = v["manifold_weight"] * v["gamma_r"] / ((1 + 2 * v["n_th"]) * gamma_2)
+    coupling = float(getattr(ports, signal.coupling))
     frequency = _on(result, "frequency", shape)
     power = _on(result, "incident_power", shape) * 10 ** (-v["attenuation_db"] / 10)
-    delta = TWO_PI * (frequency - v["qubit_frequency"]) / gamma_2
-    q = 4 * v["gamma_r"] * power / (HBAR * TWO_PI * frequency * gamma_1_tot * gamma_2)
-    sign: Any = "-i" if result.options["convention"] == "-i" else "+i"
-    factors = _setup_columns(result, shape)
+    factors = _setup_columns(result, signal, frequency, shape)
+    modes = _reference_modes(result, name, frequency)
+    start = np.zeros(6 + len(factors))
+    start[5] = TWO_PI * v.get("sigma_slow", 0.0) / gamma_2
+    line = _Line(
+        signal=signal,
+        is_power=name == signal.power,
+        convention="-i" if result.options["convention"] == "-i" else "+i",
+        rho=v["manifold_weight"] * coupling * gamma_1 / gamma_1_tot / gamma_2,
+        gamma_2=gamma_2,
+        scale=_scale(geometry.name, signal, ports.line / coupling),
+        delta=TWO_PI * (frequency - v["qubit_frequency"]) / gamma_2,
+        q=4 * ports.drive * power / (HBAR * TWO_PI * frequency * gamma_1_tot * gamma_2),
+        turn=v[signal.turn] if signal.turn else 0.0,
+        background=np.ones(shape.shape),
+        factors=factors,
+        data=result.traces[name].transpose(*shape.dims).values,
+        sigma=result.curve[f"{name}_sigma"].values,
+        modes=modes,
+        explained=np.linalg.solve(np.eye(modes.shape[1]) + modes.conj().T @ modes, modes.conj().T),
+        free=_freedom(result, signal, len(factors)),
+        start=start,
+    )
+    return replace(line, background=shape.values / line.curve(start))
 
-    def bare(u: Array) -> Array:
-        """Reflection for (centre, ln Γ₂, ρ − ρ₀, ln P_s, mismatch) moved by u."""
-        d = (delta - u[0]) * np.exp(-u[1])
-        pole = (rho + u[2]) * (1 + 1j * d) / (1 + d**2 + q * np.exp(-u[3]))
-        return np.asarray(1 - np.exp(1j * (v["mismatch"] + u[4])) * pole)
 
-    def curve(u: Array) -> Array:
-        moved = with_convention(bare(u), sign)
-        setup = np.exp(sum((c * x for c, x in zip(factors, u[5:], strict=True)), 0j))
-        seen = moved * setup
-        return np.asarray(seen if name == "reflection" else np.abs(seen) ** 2)
+def _freedom(result: FitResult, signal: Signal, factors: int) -> NDArray[np.bool_]:
+    """Say which coordinates are free: a depth only where no free gain stands for it."""
+    depth = bool(signal.background) or not _is_free(result, signal.gain)
+    turn, slow = _is_free(result, signal.turn), "sigma_slow" in result.values
+    return np.array([True, True, depth, True, turn, slow] + [True] * factors)
 
-    nothing = np.zeros(5 + len(factors))
-    background = shape.values / curve(nothing)
-    free = np.array([True] * 4 + [_is_free(result, "mismatch")] + [True] * len(factors))
-    moved, error = _refit(result, name, lambda u: background * curve(u), free)
-    return rho + moved[2], error[2]
+
+def _scale(geometry: str, signal: Signal, plain: float) -> float:
+    """Return what turns a depth into that of the same rates at the end of a line."""
+    if geometry == "in_line":
+        return 1.0 if signal.coupling == "back" else 2.0
+    return float(plain)
+
+
+class _Fitted(NamedTuple):
+    """Where the coordinates end, their errors, and χ² there."""
+
+    moved: Array
+    error: Array
+    chi2: float
+
+
+def _refit(line: _Line, start: Array, free: NDArray[np.bool_] | None = None) -> _Fitted:
+    """Least squares of one signal, without bounds."""
+    chosen = line.free if free is None else free
+    return _least(
+        lambda u: line.whiten(line.curve(u) - line.data),
+        lambda u: line.whiten(line.columns(u, chosen)),
+        start,
+        chosen,
+    )
+
+
+def _least(
+    gap: Callable[[Array], Array],
+    slopes: Callable[[Array], Array] | None,
+    start: Array,
+    free: NDArray[np.bool_],
+) -> _Fitted:
+    """Return the least Σ|gap|² over the free coordinates, from a given start."""
+    from scipy.optimize import least_squares
+
+    def full(part: Array) -> Array:
+        u = start.copy()
+        u[free] = part
+        return u
+
+    def stacked(rows: Array) -> Array:
+        return np.concatenate([rows.real, rows.imag]) if np.iscomplexobj(rows) else rows
+
+    def residual(part: Array) -> Array:
+        return stacked(gap(full(part)))
+
+    def jacobian(part: Array) -> Array:
+        return stacked(slopes(full(part))) if slopes is not None else np.zeros(0)
+
+    if 2 * gap(start).size < free.sum():
+        return _Fitted(full(np.full(int(free.sum()), np.nan)), np.full(free.size, inf), inf)
+    with np.errstate(all="ignore"):
+        found = least_squares(
+            residual,
+            start[free],
+            jac="2-point" if slopes is None else jacobian,
+            x_scale="jac",
+            max_nfev=60,
+        )
+    normal = np.asarray(found.jac).T @ np.asarray(found.jac)
+    inverse = np.linalg.pinv(normal, rcond=1e-13, hermitian=True)
+    error = np.zeros(free.size)
+    error[free] = np.sqrt(np.diag(inverse))
+    return _Fitted(full(found.x), error, 2 * float(found.cost))
 
 
 def over_coherence(result: FitResult) -> Finding:
@@ -67,6 +269,7 @@ def over_coherence(result: FitResult) -> Finding:
     """
     name = next((n for n in ("absorbed_power", "reflected_power") if n in result.observables), "")
     plain = result.options["detection"] == "absorbed" and result.options["energy"] != "floquet"
+    plain = plain and result.options.get("broadening", "white") == "white"
     if not name or not plain or "gain_db" in result.values:
         return UNKNOWN
     shape, v = result.curve[name], result.values
@@ -85,9 +288,38 @@ def over_coherence(result: FitResult) -> Finding:
         absorbed = height * np.exp(u[1] + u[2]) * q / (q + (1 + d**2) * np.exp(u[3]))
         return np.asarray(absorbed if name == "absorbed_power" else power - absorbed)
 
-    moved, error = _refit(result, name, curve, np.ones(4, dtype=bool))
-    ratio = v["gamma_1"] / (2 * gamma_2) * float(np.exp(moved[2]))
-    return ratio, ratio * error[2]
+    data, sigma = result.traces[name].transpose(*shape.dims), result.curve[f"{name}_sigma"]
+    used = np.isfinite(sigma.values) & np.isfinite(data.values)
+    found = _least(
+        lambda u: ((curve(u) - data.values) / sigma.values)[used],
+        None,
+        np.zeros(4),
+        np.ones(4, dtype=bool),
+    )
+    ratio = v["gamma_1"] / (2 * gamma_2) * float(np.exp(found.moved[2]))
+    return ratio, ratio * found.error[2]
+
+
+def _reference_modes(result: FitResult, name: str, frequency: Array) -> Array:
+    """An error ε of the reference turns r into r(1 − ε) at its frequency, for all powers alike."""
+    sigma, data = result.curve[f"{name}_sigma"].values, result.traces[name]
+    curve = result.curve[name]
+    used = np.isfinite(sigma) & np.isfinite(data.transpose(*curve.dims).values)
+    if "reference_noise" not in result.traces:
+        return np.zeros((int(used.sum()), 0))
+    noise, axis = result.traces["reference_noise"], result.traces["reference_frequency"].values
+    at = frequency[used]
+    right = np.clip(np.searchsorted(axis, at), 1, axis.size - 1)
+    share = np.clip((at - axis[right - 1]) / (axis[right] - axis[right - 1]), 0.0, 1.0)
+    weights = np.zeros((at.size, axis.size))
+    rows = np.arange(at.size)
+    weights[rows, right - 1] = 1 - share
+    weights[rows, right] += share
+    # A power turns with the square of the amplitude; the phase of the reference is not seen.
+    is_power = not np.iscomplexobj(curve.values)
+    act = 2.0 if is_power and int(noise.attrs.get("complex", 1)) else 1.0
+    modes = (act * curve.values[used] / sigma[used])[:, None] * weights * noise.values
+    return np.asarray(modes[:, weights.any(axis=0)])
 
 
 def _on(result: FitResult, name: str, shape: xr.DataArray) -> Array:
@@ -99,10 +331,13 @@ def _is_free(result: FitResult, name: str) -> bool:
     return any(e.name.split("[")[0] == name and e.status != "fixed" for e in result.parameters)
 
 
-def _setup_columns(result: FitResult, shape: xr.DataArray) -> list[Array]:
-    """Logarithms of gain (real) and phase (imaginary) as columns, one for each free number."""
+def _setup_columns(
+    result: FitResult, signal: Signal, frequency: Array, shape: xr.DataArray
+) -> list[Array]:
+    """Logarithms of gain (real), phase and delay (imaginary) as columns, one per free number."""
+    swept = (frequency - frequency.mean()) / (float(np.ptp(frequency)) or 1.0)
     columns = []
-    for name, unit in (("reference_gain", 1.0), ("reference_phase", 1j)):
+    for name, unit in ((signal.gain, 1.0), (signal.phase, 1j), (signal.delay, 1j * swept)):
         if not _is_free(result, name):
             continue
         dim = result.request.get("per", {}).get(name)
@@ -112,34 +347,3 @@ def _setup_columns(result: FitResult, shape: xr.DataArray) -> list[Array]:
         member = np.indices(shape.shape)[shape.dims.index(dim)]
         columns += [unit * (member == i) for i in range(shape.sizes[dim])]
     return columns
-
-
-def _refit(
-    result: FitResult, name: str, curve: Callable[[Array], Array], free: NDArray[np.bool_]
-) -> tuple[Array, Array]:
-    """Least squares from the fit's own point; return how far each coordinate moves, and errors."""
-    from scipy.optimize import least_squares
-
-    dims = result.curve[name].dims
-    data = result.traces[name].transpose(*dims).values
-    sigma = result.curve[f"{name}_sigma"].values
-    used = np.isfinite(sigma) & np.isfinite(data)
-
-    def full(part: Array) -> Array:
-        u = np.zeros(free.size)
-        u[free] = part
-        return u
-
-    def rows(part: Array) -> Array:
-        gap = ((curve(full(part)) - data) / sigma)[used]
-        return np.concatenate([gap.real, gap.imag]) if np.iscomplexobj(gap) else gap
-
-    if 2 * used.sum() < free.sum():
-        return full(np.full(int(free.sum()), np.nan)), np.full(free.size, inf)
-    with np.errstate(all="ignore"):
-        found = least_squares(rows, np.zeros(int(free.sum())), x_scale="jac", max_nfev=60)
-    jacobian = np.asarray(found.jac)
-    inverse = np.linalg.pinv(jacobian.T @ jacobian, rcond=1e-13, hermitian=True)
-    error = np.zeros(free.size)
-    error[free] = np.sqrt(np.diag(inverse))
-    return full(found.x), error

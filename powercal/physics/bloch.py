@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from powercal.physics._arrays import ComplexArray, FloatArray, real
+from powercal.physics.voigt import complex_voigt
 
 __all__ = [
     "coherence",
@@ -317,17 +318,6 @@ def slowest_rate(rabi: ArrayLike, gamma_1_tot: ArrayLike, gamma_2: ArrayLike) ->
     return (fast + slow) / 2.0 - np.sqrt(split)
 
 
-def _faddeeva_line(detuning: FloatArray, width: FloatArray, sigma: FloatArray) -> ComplexArray:
-    """Return the Gaussian average of 1/(W - i Delta): the complex Voigt line, s."""
-    from scipy.special import wofz
-
-    sharp = sigma == 0
-    spread = np.where(sharp, 1.0, sigma)
-    z = (detuning + 1j * width) / (np.sqrt(2.0) * spread)
-    voigt = np.sqrt(np.pi / 2.0) / spread * wofz(z)
-    return np.asarray(np.where(sharp, 1.0 / (width - 1j * detuning), voigt))
-
-
 def gaussian_photon_rate(
     detuning: ArrayLike,
     rabi: ArrayLike,
@@ -358,7 +348,7 @@ def gaussian_photon_rate(
     """
     width = half_width(rabi, gamma_1_tot, gamma_2)
     area = saturation_parameter(0.0, rabi, gamma_1_tot, gamma_2) * real(gamma_2) ** 2 / width
-    return 0.5 * real(gamma_1) * area * _faddeeva_line(real(detuning), width, real(sigma)).real
+    return 0.5 * real(gamma_1) * area * complex_voigt(detuning, width, sigma).real
 
 
 def gaussian_reflection(
@@ -392,6 +382,6 @@ def gaussian_reflection(
         Complex r, e^{-i omega t} convention, averaged as an amplitude (supplement C2).
     """
     width = half_width(rabi, gamma_1_tot, gamma_2)
-    line = _faddeeva_line(real(detuning), width, real(sigma))
+    line = complex_voigt(detuning, width, sigma)
     amplitude: ComplexArray = real(gamma_2) / width * line.real + 1j * line.imag
     return 1.0 - real(weight) * real(gamma_r) * (1.0 - 2.0 * real(p_eq)) * amplitude
