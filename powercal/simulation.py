@@ -130,7 +130,8 @@ def _arguments(model: Model, values: Mapping[str, float]) -> dict[str, float]:
             raise unknown_name(f"parameter of model {model.name!r}", name, table)
     missing = [p.name for p in model.parameters if p.vary and p.name not in values]
     neutral = {"attenuation_db": 0.0, "reference_gain": 1.0, "reference_phase": 0.0}
-    neutral |= {"delay": 0.0, "mismatch": 0.0}
+    neutral |= {"delay": 0.0, "mismatch": 0.0, "reflection_gain": 1.0}
+    neutral |= {"reflection_phase": 0.0, "reflection_delay": 0.0}
     missing = [n for n in missing if n not in neutral]
     if missing:
         raise TraceSchemaError(

@@ -76,7 +76,7 @@ class CommonErrors:
                 parts.append(np.concatenate([both.real, both.imag]))
                 continue
             acts = -curve.real[:, None] * share * (2.0 if is_complex else 1.0)
-            acts = acts if b.name == "reflected_power" else 0 * acts
+            acts = acts if b.name in ("reflected_power", "transmitted_power") else 0 * acts
             parts.append(np.concatenate([acts, 0 * acts], axis=1) if is_complex else acts)
         return np.concatenate(parts)
 
@@ -182,7 +182,8 @@ def _reference(
 ) -> tuple[FloatArray, FloatArray, bool] | None:
     if "reference_noise" not in traces or "frequency" not in problem.inputs:
         return None
-    if not any(b.name in ("reflection", "transmission", "reflected_power") for b in problem.blocks):
+    through = ("reflection", "transmission", "reflected_power", "transmitted_power")
+    if not any(b.name in through for b in problem.blocks):
         return None
     noise = np.asarray(traces["reference_noise"].values, dtype=float)
     if not (noise > 0).any():

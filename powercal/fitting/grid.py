@@ -14,6 +14,12 @@ from powercal.line import relative_noise
 from powercal.schema import DeviceTraces, with_flag
 
 FloatArray = NDArray[np.float64]
+# Observables that are made from one and the same measurement.
+TWINS = (
+    ("reflection", "reflected_power"),
+    ("transmission", "transmitted_power"),
+    ("absorbed_power", "reflected_power"),
+)
 
 
 @dataclass(frozen=True)
@@ -63,12 +69,11 @@ def choose_observables(
             f"{model.name!r} fits {', '.join(absent or model.observables)}: "
             f"choose another model or add that observable"
         )
-    twins = [
-        set(names) & set(group)
-        for group in (("reflection", "reflected_power"), ("absorbed_power", "reflected_power"))
-    ]
-    for twin in twins:
-        if len(twin) == 2:
+    # All photons, counted, tell what the amplitude does not: two measurements.
+    apart = {"reflection", "reflected_power"} if traces.attrs.get("detection") == "total" else None
+    for group in TWINS:
+        twin = set(names) & set(group)
+        if len(twin) == 2 and twin != apart:
             a, b = sorted(twin)
             raise FitError(
                 f"{a} and {b} come from the same measurement and cannot both be fitted; choose "

@@ -114,13 +114,13 @@ def _remove_reference(data: xr.Dataset, reference: InstrumentTraces) -> xr.Datas
     measured = data[name]
     if name == "received":
         ratio = measured / background / (data["incident_power"] / _power(trace, name)) ** 0.5
-    elif name == "reflected_power":
+    elif name in ("reflected_power", "transmitted_power"):
         ratio = measured / (background / _power(trace, name))
     else:
         ratio = measured / background
     target = "reflection" if name == "received" else name
     ratio = ratio.transpose(*measured.dims, ...)
-    ratio.attrs = {"units": "W" if target == "reflected_power" else "1"}
+    ratio.attrs = {"units": "W" if target.endswith("power") else "1"}
     data = data.drop_vars([n for n in (name, f"{name}_std") if n in data]).assign({target: ratio})
     source = str(reference.attrs.get("source", ""))
     data = _keep_reference_noise(data, trace, name).assign_attrs(
@@ -132,7 +132,7 @@ def _remove_reference(data: xr.Dataset, reference: InstrumentTraces) -> xr.Datas
 
 
 def _common_observable(data: xr.Dataset, reference: xr.Dataset) -> str:
-    for name in ("received", "reflection", "transmission", "reflected_power"):
+    for name in ("received", "reflection", "transmission", "reflected_power", "transmitted_power"):
         if name in data and name in reference:
             return name
     raise TraceSchemaError(

@@ -120,18 +120,11 @@ def effective_temperature(qubit_frequency: Any, n_th: Any) -> Any:
         return HBAR * TWO_PI * qubit_frequency / (BOLTZMANN * np.log1p(1 / n))
 
 
-def common_derived(gamma_1: str = "gamma_1") -> tuple[Derived, ...]:
-    """Return what follows from Γ₁, n_th, Γφ; for reflection Γ₁ is itself the sum Γ_r + Γ_i."""
-    if gamma_1 == "gamma_1":
-        names: tuple[str, ...] = ("gamma_1",)
+def common_derived() -> tuple[Derived, ...]:
+    """Return what follows from Γ₁, n_th, Γφ and the transition."""
 
-        def total(**p: Any) -> Any:
-            return p["gamma_1"]
-    else:
-        names = ("gamma_r", "gamma_i")
-
-        def total(**p: Any) -> Any:
-            return p["gamma_r"] + p["gamma_i"]
+    def total(**p: Any) -> Any:
+        return p["gamma_1"]
 
     def derived(
         name: str, unit: str, meaning: str, function: Any, *extra: str, scale: Any = "log"
@@ -141,7 +134,7 @@ def common_derived(gamma_1: str = "gamma_1") -> tuple[Derived, ...]:
             unit=unit,
             meaning=meaning,
             function=function,
-            arguments=(*names, *extra),
+            arguments=("gamma_1", *extra),
             scale=scale,
         )
 

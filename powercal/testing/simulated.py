@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powercal.contracts import Arrays, Model
+from powercal.fitting.grid import TWINS
 from powercal.schema import WORDS, DeviceTraces
 from powercal.simulation import DIMENSION_OF, simulate
 from powercal.testing._call import curve_of, expect_finite, expect_shapes
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-# The measurements that are one and the same: fitting both would count the data twice.
-TWINS = (("reflection", "reflected_power"), ("absorbed_power", "reflected_power"))
 _ALONG = ("frequency", "frequency_offset", "time")  # a trace runs along one of these
 _POINTS = 8  # of every axis that is no trace; axes along the same dimension must agree
 
