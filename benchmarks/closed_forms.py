@@ -67,7 +67,8 @@ def timed(
     name: str, inputs: tuple[Any, ...], values: dict[str, float], theirs: Any, seconds: float
 ) -> Row:
     model = pc.get_model(name)
-    model = model.configure(**{o.name: CHOICES[o.name] for o in model.options if o.name in CHOICES})
+    choices = CHOICES | ({"detection": "coherent"} if name == "reflection" else {})
+    model = model.configure(**{o.name: choices[o.name] for o in model.options if o.name in choices})
     curve = model.curve
     values = {row.name: values.get(row.name, row.example) for row in model.parameters}
     ours = curve(*inputs, **values)[0]
