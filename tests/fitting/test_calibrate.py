@@ -65,11 +65,13 @@ def test_a_gain_that_is_wrong_by_3_db_is_found_within_its_error(known: Any) -> N
 
 
 def test_without_anything_known_the_line_is_undetermined_and_n_th_is_the_same() -> None:
-    found = pc.calibrate_line(recorded(), "finite_temperature")
+    found = pc.calibrate_line(recorded(), "finite_temperature", intervals="covariance")
     assert found.line == pc.LineCalibration()
     assert all("not determined" in found.reasons[n] for n in ("attenuation_db", "gain_db"))
     assert found.against("gain_db", BELIEVED) is None
-    pinned = pc.calibrate_line(recorded(), "finite_temperature", t1=KNOWN["T1"])
+    pinned = pc.calibrate_line(
+        recorded(), "finite_temperature", t1=KNOWN["T1"], intervals="covariance"
+    )
     free, held = found.result["n_th"], pinned.result["n_th"]
     assert free.status == held.status == "ok"
     assert abs(free.value - held.value) < 0.05 * held.stderr
