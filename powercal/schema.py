@@ -68,6 +68,13 @@ WORDS: dict[str, Word] = {
     "gain_per_length": Word("inverse_length", "relative growth of a power per length"),
 }
 
+# Observables that are made from one and the same measurement.
+TWINS = (
+    ("reflection", "reflected_power"),
+    ("transmission", "transmitted_power"),
+    ("absorbed_power", "reflected_power"),
+)
+
 ATTRIBUTES = (
     "plane",
     "detection",

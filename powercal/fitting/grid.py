@@ -11,15 +11,9 @@ from numpy.typing import NDArray
 from powercal.contracts import Model
 from powercal.errors import FitError, unknown_name
 from powercal.line import relative_noise
-from powercal.schema import DeviceTraces, with_flag
+from powercal.schema import TWINS, DeviceTraces, with_flag
 
 FloatArray = NDArray[np.float64]
-# Observables that are made from one and the same measurement.
-TWINS = (
-    ("reflection", "reflected_power"),
-    ("transmission", "transmitted_power"),
-    ("absorbed_power", "reflected_power"),
-)
 
 
 @dataclass(frozen=True)

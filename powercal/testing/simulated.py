@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powercal.contracts import Arrays, Model
-from powercal.fitting.grid import TWINS
-from powercal.schema import WORDS, DeviceTraces
+from powercal.schema import TWINS, WORDS, DeviceTraces
 from powercal.simulation import DIMENSION_OF, simulate
 from powercal.testing._call import curve_of, expect_finite, expect_shapes
 
