@@ -7,7 +7,7 @@ from importlib import import_module
 
 from benchmarks.table import print_rows
 
-PARTS = ("closed_forms", "transmon", "floquet", "cavity")
+PARTS = ("closed_forms", "reservoirs", "transmon", "floquet", "cavity")
 
 if __name__ == "__main__":
     wanted = sys.argv[1:] or PARTS
