@@ -29,7 +29,6 @@ from powercal_reservoirs.biased import (
     TEMPERATURE_RATIO,
     TEMPERATURE_U,
     biased_inversion,
-    inversion_between,
     level_rates,
 )
 from powercal_reservoirs.checks import check
@@ -92,11 +91,19 @@ def _parts(
     return (0.25 * width * room) * drive / below, drive, below, delta
 
 
-def _energies(frequency: Array, p: Mapping[str, Any], sign: float) -> tuple[Array, Array]:
-    """Effective energies over h, Hz: (1 ± sa)/2 of the detuning each [W14]."""
+def _inversion(frequency: Array, bias: Array, p: Mapping[str, Any], sign: float) -> Array:
+    """Return 2(f_u − f_l) at the effective energies (1 ± sa)/2 of the detuning each [W14, W16].
+
+    In f both arguments are straight lines: this is :func:`biased_inversion` with fewer arrays.
+    """
     lean = 0.5 * sign * p["asymmetry"]
     middle = p["level_offset"] - lean * p["transition_frequency"]
-    return (0.5 + lean) * frequency + middle, (lean - 0.5) * frequency + middle
+    shift = (0.5 * ELEMENTARY_CHARGE / PLANCK) * bias
+    colder = 0.5 * PLANCK / (BOLTZMANN * p["temperature_u"])
+    other = colder / p["temperature_ratio"]
+    filled_u = np.tanh((shift - middle) * colder - ((0.5 + lean) * colder) * frequency)
+    filled_l = np.tanh((shift + middle) * other + ((lean - 0.5) * other) * frequency)
+    return np.asarray(filled_u + filled_l)
 
 
 def _curve(
@@ -104,8 +111,8 @@ def _curve(
 ) -> tuple[Array, ...]:
     """Return −eR and −hfR with R = αH(f_u − f_l) [W11, W14, W16, A12]."""
     passage, _, _, _ = _parts(incident_power, frequency, p)
-    inverted = inversion_between(*_energies(frequency, p, sign), bias_voltage, p)
-    current = (-ELEMENTARY_CHARGE) * passage * inverted
+    current = passage * _inversion(frequency, bias_voltage, p, sign)
+    current *= -0.5 * ELEMENTARY_CHARGE
     return current, (PLANCK / ELEMENTARY_CHARGE) * frequency * current
 
 
