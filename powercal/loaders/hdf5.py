@@ -62,7 +62,9 @@ def dataset_to_group(group: Any, dataset: xr.Dataset) -> None:
             _write_array(group, dim, stored[dim][0]).make_scale(dim)
         else:
             # Dimensions without values are marked the way netCDF-4 marks them.
-            scale = group.create_dataset(dim, shape=(dataset.sizes[dim],), dtype="f4")
+            scale = group.create_dataset(
+                dim, shape=(dataset.sizes[dim],), dtype="f4", track_times=False
+            )
             scale.make_scale(f"{_NO_VARIABLE}{dataset.sizes[dim]:10d}")
     for name, (variable, _) in sorted(stored.items()):
         if name in dataset.sizes:
@@ -113,7 +115,8 @@ def _write_array(group: Any, name: str, variable: xr.Variable) -> Any:
     if any(mark in name for mark in "/ ") or name in ("", "."):
         raise TraceSchemaError(f"variable {name!r} cannot be stored under that name; rename it")
     values, attrs = np.asarray(variable.values), dict(variable.attrs)
-    options: dict[str, Any] = {"track_order": True}
+    # No clock in the file, which older versions of h5py would write: same input, same bytes.
+    options: dict[str, Any] = {"track_order": True, "track_times": False}
     if values.dtype.kind in "UO":
         if not all(isinstance(item, str) for item in values.ravel()):
             raise TraceSchemaError(f"variable {name!r} holds objects that are not text; remove it")

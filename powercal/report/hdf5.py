@@ -160,7 +160,9 @@ def _write(file: Any, result: FitResult) -> None:
         _store(file, name, table)
     text = to_text(record)
     provenance = file.create_group("provenance", track_order=True)
-    data = provenance.create_dataset("record_json", data=text, dtype=h5py.string_dtype())
+    data = provenance.create_dataset(
+        "record_json", data=text, dtype=h5py.string_dtype(), track_times=False
+    )
     data.attrs["sha256"] = _sha256(text)
 
 
