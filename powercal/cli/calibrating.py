@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from powercal.cli.fitting import choice_options, dump, wish_options, wishes_of
+from powercal.cli.fitting import check_output, choice_options, dump, wish_options, wishes_of
 from powercal.cli.reading import device_traces, trace_options
 from powercal.cli.values import quantity, quantity_with_error, read_by
 
@@ -54,16 +54,19 @@ def calibrate_line(source: str, model: str, **given: Any) -> None:
     from powercal.line import write_line
     from powercal.report import write_report
 
+    line, report = (None if given[n] is None else Path(given[n]) for n in ("output", "report"))
+    for target in (line, report):
+        check_output(target, source, given["reference"], given["decay"])
     wishes = wishes_of(model, given)
     traces = device_traces(source, given)
     found = calibrate_line(traces, model, t1=_known(given), **wishes)
     click.echo(dump(_plain(found, given)) if given["as_json"] else _page(found, given))
-    if given["output"] is not None:
-        write_line(Path(given["output"]), found.line, found.origin())
-        click.echo(f"line: {given['output']}", err=given["as_json"])
-    if given["report"] is not None:
-        write_report(Path(given["report"]), found.result)
-        click.echo(f"report: {given['report']}", err=given["as_json"])
+    if line is not None:
+        write_line(line, found.line, found.origin())
+        click.echo(f"line: {line}", err=given["as_json"])
+    if report is not None:
+        write_report(report, found.result)
+        click.echo(f"report: {report}", err=given["as_json"])
 
 
 def _known(given: Mapping[str, Any]) -> Any:

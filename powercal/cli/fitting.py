@@ -13,8 +13,8 @@ import click
 from powercal.cli.house import SOME_FAILED, tell
 from powercal.cli.reading import Command, device_traces, together, trace_options
 from powercal.cli.values import (
+    Quantities,
     assignments,
-    in_units,
     model_options,
     of_words,
     quantity,
@@ -129,7 +129,7 @@ def fit(ctx: click.Context, /, source: str, model: str, **given: Any) -> None:
     fitted by itself, and each gets a report named REPORT.LABEL.h5.
     """
     output = None if given["output"] is None else Path(given["output"])
-    _check_output(output, source, given["reference"])
+    check_output(output, source, given["reference"])
     wishes = wishes_of(model, given)
     traces = device_traces(source, given)
     from powercal.fitting import batch_dimensions, fit, fit_each
@@ -143,7 +143,7 @@ def fit(ctx: click.Context, /, source: str, model: str, **given: Any) -> None:
         _write(result, output, given["as_json"])
 
 
-def _check_output(output: Path | None, *inputs: str | None) -> None:
+def check_output(output: Path | None, *inputs: str | None) -> None:
     """Refuse before the fit what would be refused after it, and never write over data."""
     if output is None:
         return
@@ -162,15 +162,16 @@ def _check_output(output: Path | None, *inputs: str | None) -> None:
 def wishes_of(model: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Turn the command line into arguments of :func:`powercal.fit`."""
     chosen = model_options(given, model)
-    start = in_units(given["start"], model, "--start", quantity, chosen)
+    quantities = Quantities(model, chosen)
+    start = quantities.read(given["start"], "--start", quantity)
     if given["qubit_frequency"] is not None:
         if "qubit_frequency" in start:
             raise click.UsageError("qubit_frequency is also given with --start; keep one.")
         start["qubit_frequency"] = given["qubit_frequency"]
     return {
         "free": given["free"],
-        "fixed": in_units(given["fix"], model, "--fix", quantity, chosen),
-        "priors": in_units(given["prior"], model, "--prior", quantity_with_error, chosen),
+        "fixed": quantities.read(given["fix"], "--fix", quantity),
+        "priors": quantities.read(given["prior"], "--prior", quantity_with_error),
         "start": start,
         "sigma": of_words(given["sigma"], "--sigma"),
         "per": given["per"],

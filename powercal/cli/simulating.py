@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from powercal.cli.fitting import choice_options
-from powercal.cli.values import assignments, in_units, model_options, of_words, quantity
+from powercal.cli.values import Quantities, assignments, model_options, of_words, quantity
 from powercal.errors import UnitError, unknown_name
 
 if TYPE_CHECKING:
@@ -60,9 +60,7 @@ def simulate(model: str, output: str, seed: int, **given: Any) -> None:
     else evenly. Powers are at the device unless the line (--attenuation-db, --gain-db) is given.
     """
     options: dict[str, Any] = dict(model_options(given, model, complete=True))
-    values = in_units(
-        given["values"], model, "--set", quantity, model_options(given, model, complete=True)
-    )
+    values = Quantities(model, options).read(given["values"], "--set", quantity)
     noise = of_words(given["noise"], "--noise")
     inputs = _inputs(given)
     from powercal.loaders.hdf5 import save_traces

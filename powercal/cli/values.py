@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from itertools import islice, product
 from math import pi
 from typing import TYPE_CHECKING, Any
@@ -149,30 +150,48 @@ def _refuse_level(text: str, spelled: str) -> None:
         )
 
 
-def in_units(
-    given: Mapping[str, str],
-    model: str,
-    option: str,
-    read: Callable[[str, str], Any],
-    chosen: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
-    """Read the values of ``--fix``, ``--prior``, … in the units of the model's quantities.
+class Quantities:
+    """The quantities of one model, by which ``--fix``, ``--prior``, … are read.
 
-    Raises
-    ------
-    click.BadParameter
-        A value that cannot be read.
-    UnknownNameError
-        A name that the model does not have under any of its options.
+    Parameters
+    ----------
+    model : str
+        Its name.
+    chosen : mapping
+        The options that were chosen; units are those under whatever others.
     """
-    units = units_of(model, chosen or {}) if given else {}
-    values = {}
-    for name, text in given.items():
-        bare = name.split("[")[0]
-        if bare not in units:
-            raise unknown_name(f"quantity of model {model!r} ({option})", name, units)
-        values[name] = _read(read, text, units[bare], option, name)
-    return values
+
+    def __init__(self, model: str, chosen: Mapping[str, str]) -> None:
+        self.model, self.chosen = model, chosen
+
+    @cached_property
+    def units(self) -> dict[str, str]:
+        """The unit of every parameter and derived quantity; looked up when first asked for."""
+        units = dict(_NUISANCES)
+        for variant in variants(self.model, self.chosen).values():
+            units |= {derived.name: derived.unit for derived in variant.derived}
+            units |= {row.name: row.unit for row in variant.parameters}
+        return units
+
+    def read(
+        self, given: Mapping[str, str], option: str, read: Callable[[str, str], Any]
+    ) -> dict[str, Any]:
+        """Read the values that follow an option, each in the unit of its quantity.
+
+        Raises
+        ------
+        click.BadParameter
+            A value that cannot be read.
+        UnknownNameError
+            A name that the model does not have under any of its options.
+        """
+        values = {}
+        for name, text in given.items():
+            bare = name.split("[")[0]
+            if bare not in self.units:
+                raise unknown_name(f"quantity of model {self.model!r} ({option})", name, self.units)
+            values[name] = _read(read, text, self.units[bare], option, name)
+        return values
 
 
 def of_words(given: Mapping[str, str], option: str) -> dict[str, float]:
@@ -198,15 +217,6 @@ def _read(read: Callable[[str, str], Any], text: str, unit: str, option: str, na
         return read(text, unit)
     except UnitError as error:
         raise click.BadParameter(f"{name}: {error}.", param_hint=option) from error
-
-
-def units_of(model: str, chosen: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the unit of every parameter and derived quantity, under whatever options."""
-    units = dict(_NUISANCES)
-    for variant in variants(model, chosen or {}).values():
-        units |= {derived.name: derived.unit for derived in variant.derived}
-        units |= {row.name: row.unit for row in variant.parameters}
-    return units
 
 
 def variants(name: str, chosen: Mapping[str, str] | None = None) -> dict[tuple[str, ...], Model]:

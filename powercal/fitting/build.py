@@ -162,11 +162,12 @@ def make_table(
     defaults = {r.name: r.example for r in rows if not r.vary}
     held = {**{k: v for k, v in defaults.items() if k not in request.free}, **request.fixed}
     held = {k: v for k, v in held.items() if k not in request.priors or k in request.fixed}
+    said = {*request.free, *request.fixed, *request.priors}
+    stated = _stated(traces, model, line)
+    held |= {r.name: stated[r.name] for r in rows if r.name in stated and r.name not in said}
     free = tuple(r.name for r in rows if r.name not in held)
-    held |= _line_temperature(line, traces, {r.name for r in rows}, request)
-    held |= _stated_transition(traces, model, request)
-    free = tuple(name for name in free if name not in held)
-    priors = _line_priors(line, {r.name for r in rows}, held)
+    # Where the user knows a level better, what the line says of it and of its errors is set aside.
+    priors = _line_priors(line, {r.name for r in rows} - {*held, *request.priors})
     priors |= {k: Prior(k, float(m), float(s)) for k, (m, s) in request.priors.items()}
     return Table(
         rows=tuple(rows),
@@ -178,33 +179,25 @@ def make_table(
     )
 
 
-def _stated_transition(traces: DeviceTraces, model: Model, request: Request) -> dict[str, float]:
-    """Hold the transition at what the data state, where no drive frequency could measure it."""
-    said = {*request.free, *request.fixed, *request.priors}
-    stated = traces.attrs.get("transition_frequency")
-    names = {row.name for row in model.parameters} - said
-    if stated is None or "frequency" in model.inputs or "qubit_frequency" not in names:
-        return {}
-    return {"qubit_frequency": float(stated)}
+def _stated(traces: DeviceTraces, model: Model, line: LineCalibration | None) -> dict[str, float]:
+    """Return what is known without being asked for: to be held, unless the user said otherwise.
+
+    The transition, where no drive frequency could measure it, and the occupation of a line behind
+    its attenuators.
+    """
+    known: dict[str, float] = {}
+    if "transition_frequency" in traces.attrs and "frequency" not in model.inputs:
+        known["qubit_frequency"] = float(traces.attrs["transition_frequency"])
+    if line is not None and line.chain is not None and "frequency" in traces:
+        known["n_line"] = line.chain.occupation(float(np.mean(traces["frequency"].values)))
+    return known
 
 
-def _line_temperature(
-    line: LineCalibration | None, traces: DeviceTraces, rows: set[str], request: Request
-) -> dict[str, float]:
-    """Hold n_line at what the chain of attenuators gives, unless the user said something else."""
-    said = {*request.free, *request.fixed, *request.priors}
-    if line is None or line.chain is None or "n_line" not in rows - said:
-        return {}
-    return {"n_line": line.chain.occupation(float(np.mean(traces["frequency"].values)))}
-
-
-def _line_priors(
-    line: LineCalibration | None, rows: Iterable[str], held: Mapping[str, float]
-) -> dict[str, Prior]:
+def _line_priors(line: LineCalibration | None, names: Iterable[str]) -> dict[str, Prior]:
     priors: dict[str, Prior] = {}
     for name in ("attenuation_db", "gain_db"):
         level = getattr(line, name) if line is not None else None
-        if level is None or name not in rows or name in held:
+        if level is None or name not in names:
             continue
         if isinstance(level, Tabulated):
             level = (float(np.mean(level.value)), float(np.sqrt(np.mean(np.square(level.std)))))

@@ -12,13 +12,14 @@ import numpy as np
 from powercal.contracts import Model
 from powercal.errors import FitError, UnknownNameError
 from powercal.fitting.one_fit import fit
+from powercal.fitting.problem import DECIBEL
 from powercal.line import LineCalibration, line_of
 from powercal.registry import get_model
 from powercal.result import Estimate, FitResult
 from powercal.schema import DeviceTraces
 
 LEVELS = ("attenuation_db", "gain_db")
-_AMPLITUDE_DB = 20 / log(10)  # dB per unit of ln(amplitude)
+_AMPLITUDE_DB = 2 / DECIBEL  # dB per unit of ln(amplitude)
 _CLOSEST = 1 - 1e-9  # two errors that are one and the same: nearer to ±1 nothing is gained
 
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from powercal.contracts import Model
 from powercal.errors import ContractError
 from powercal.fitting.build import Request, make_problem
-from powercal.fitting.levenberg import Minimum
+from powercal.fitting.conclude import quotable
 from powercal.fitting.problem import Problem
 from powercal.fitting.solve import Solution, search, shifts_between
+from powercal.line import nominal
 from powercal.result import FitResult, Flag, Shift
 from powercal.schema import DeviceTraces
 
 SLOW = "sigma_slow"
-# Of the width that the fit found, how much may be slow noise: little, half, most.
-_SHARES = (0.1, 0.4, 0.8)
+_TIMES = (1.0, 3.0, 9.0)  # of the guess of the slow noise: little, half, most of the width
 _BETTER = 9.0  # Δχ² by which the other shape must win to be worth a flag
 
 
@@ -28,7 +30,6 @@ def other_line_shape(
     names: tuple[str, ...],
     request: Request,
     solution: Solution,
-    quoted: tuple[str, ...],
 ) -> tuple[Shift, ...]:
     """Refit with the line shape that was not declared; both χ² are told (supplement C2, C11).
 
@@ -44,13 +45,15 @@ def other_line_shape(
         configured = model.configure(broadening=other)
     except ContractError:  # not known for this detection or energy
         return ()
-    wishes = _without_slow(request)
-    problem = make_problem(traces, configured, names, wishes, dict(result.values))
+    values = dict(result.values)
     own = solution.problem
-    problem = problem.with_sigma(tuple(b.sigma for b in own.blocks), own.modes)
-    found = min((search(problem, x) for x in _starts(problem, result, chosen)), key=_chi2)
+    problem = make_problem(traces, configured, names, _known_to(configured, request), values)
+    # The same data, σ and inputs, which errors on the axes may have moved.
+    problem = dataclasses.replace(problem, inputs=own.inputs, blocks=own.blocks, modes=own.modes)
+    tried = (search(problem, x) for x in _starts(problem, traces, values))
+    found = min(tried, key=lambda minimum: minimum.chi2)
     known = {*problem.values(found.x), *(d.name for d in configured.derived)}
-    both = tuple(n for n in quoted if n in known)
+    both = tuple(n for n in quotable(result) if n in known)
     moved = shifts_between(own, solution.x, problem, found.x, both)
     return (
         Shift(
@@ -62,35 +65,31 @@ def other_line_shape(
     )
 
 
-def _chi2(found: Minimum) -> float:
-    return found.chi2
+def _known_to(model: Model, request: Request) -> Request:
+    """Drop the wishes about parameters that a model does not have."""
+    gone = {SLOW} - {row.name for row in model.parameters}
 
+    def kept(wishes: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in wishes.items() if name not in gone}
 
-def _without_slow(request: Request) -> Request:
-    """Wishes about the slow noise mean nothing without it, and are not known with it."""
     return dataclasses.replace(
         request,
-        free=tuple(n for n in request.free if n != SLOW),
-        fixed={k: v for k, v in request.fixed.items() if k != SLOW},
-        priors={k: v for k, v in request.priors.items() if k != SLOW},
-        per={k: v for k, v in request.per.items() if k != SLOW},
+        free=tuple(n for n in request.free if n not in gone),
+        fixed=kept(request.fixed),
+        priors=kept(request.priors),
+        per=kept(request.per),
+        start=kept(request.start),
     )
 
 
-def _starts(problem: Problem, result: FitResult, chosen: str) -> list[np.ndarray]:
-    """Start at the fit's own values, with the width shared out between the two kinds of noise."""
-    values = dict(result.values)
-    width = next((e.value for e in result.derived if e.name == "gamma_2"), None)
-    width = width or 1e-3 * values["qubit_frequency"]
-    if chosen == "gaussian":
-        values["gamma_phi"] = values["gamma_phi"] + 2 * np.pi * values[SLOW]
+def _starts(problem: Problem, traces: DeviceTraces, values: Mapping[str, float]) -> list[Any]:
+    """Start at the fit's own values; what they lack, at some multiples of the model's guess."""
+    if SLOW not in {c.parameter for c in problem.coordinates}:
         return [problem.start_from(values)]
-    moved = []
-    for share in _SHARES:
-        less = (1 - share) * values.get("gamma_phi", 0.0)
-        slow = share * width / (2 * np.pi)
-        moved.append(problem.start_from({**values, SLOW: slow, "gamma_phi": less}))
-    return moved
+    line = (values.get(name) for name in ("attenuation_db", "gain_db"))
+    guess = problem.model.guess(DeviceTraces(nominal(traces, *line)), problem.fixed)
+    slow = float(np.asarray(guess[SLOW]).ravel()[0])
+    return [problem.start_from({**values, SLOW: times * slow}) for times in _TIMES]
 
 
 def line_shape_flag(shifts: tuple[Shift, ...], reduced_chi2: float) -> tuple[Flag, ...]:

@@ -19,7 +19,6 @@ from powercal.fitting.conclude import (
     assumptions_freed,
     curve_dataset,
     notes,
-    quotable,
     remedies_for,
     verdicts_for,
 )
@@ -115,20 +114,7 @@ def fit(
     settings = options_from(traces, chosen, options, names)
     if settings.get("convention") == "find":
         return _either_convention(traces, chosen, names, request, settings)
-    configured = chosen.configure(**settings)
-    _expect_predicted(configured, names)
-    return _fit_one(traces, configured, names, request, ())
-
-
-def _expect_predicted(model: Model, names: tuple[str, ...]) -> None:
-    """Refuse observables that the model does not predict with the options chosen."""
-    lost = [name for name in names if name not in model.observables]
-    if lost:
-        chosen = ", ".join(f"{k}={v!r}" for k, v in model.chosen.items())
-        raise FitError(
-            f"with {chosen} model {model.name!r} predicts {', '.join(model.observables)}, but not "
-            f"{lost[0]}; say observables=(...) (--observable), or leave the option out"
-        )
+    return _fit_one(traces, chosen.configure(**settings), names, request, ())
 
 
 def _either_convention(
@@ -288,7 +274,8 @@ def _weights(problem: Any) -> str:
         )
     if problem.modes is not None:
         parts.append(
-            "errors of inputs or of the reference, common to many points, are marginalised"
+            "errors of inputs, of the reference or of calibration points, common to many points, "
+            "are marginalised"
         )
     return "; ".join(parts)
 
@@ -317,8 +304,7 @@ def _doubt(
     if full:
         shifts = alternatives(result, solution, model)
         shifts += assumptions_freed(result, traces, model, names, request, solution)
-        quoted = quotable(result)
-        shifts += other_line_shape(result, traces, model, names, request, solution, quoted)
+        shifts += other_line_shape(result, traces, model, names, request, solution)
     result = dataclasses.replace(result, systematics=shifts)
     doubtful = line_shape_flag(shifts, result.reduced_chi2)
     flagged = (*result.flags, *notes(result, solution, traces), *doubtful)

@@ -34,6 +34,7 @@ def prepare(
     traces: DeviceTraces, model: Model, names: tuple[str, ...], request: Request
 ) -> Prepared:
     """Build the problem around good starting values; where the line is unknown, try many lines."""
+    _expect_predicted(model, names)
     table = make_table(traces, model, names, request)
     known = {p.name: p.mean for p in table.priors} | dict(table.fixed)
     tried = []
@@ -51,6 +52,17 @@ def prepare(
     best = sorted(tried, key=lambda t: t[0])[: 5 if len(tried) > 1 else 0]
     common = find_common_errors(traces, problem, make_grid(traces, model, names))
     return Prepared(problem, start, common, tuple(s for _, _, s in best if s is not start))
+
+
+def _expect_predicted(model: Model, names: tuple[str, ...]) -> None:
+    """Refuse observables that the model does not predict with the options chosen."""
+    lost = [name for name in names if name not in model.observables]
+    if lost:
+        chosen = ", ".join(f"{k}={v!r}" for k, v in model.chosen.items())
+        raise FitError(
+            f"with {chosen} model {model.name!r} predicts {', '.join(model.observables)}, but not "
+            f"{lost[0]}; say observables=(...) (--observable), or leave the option out"
+        )
 
 
 def _lines(

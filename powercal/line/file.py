@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from powercal.errors import LoaderError, PowercalError, ReportError
 from powercal.line.calibration import LineCalibration
+from powercal.writing import replacing
 
 SCHEMA = 1
 
@@ -36,12 +36,10 @@ def write_line(
     path = Path(path)
     content = {"powercal_line": SCHEMA, **line.plain(), "origin": dict(origin or {})}
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    beside = path.with_name(f".{path.name}.part")
     try:
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, path)
+        with replacing(path) as part:
+            part.write_text(text, encoding="utf-8")
     except OSError as reason:
-        beside.unlink(missing_ok=True)
         raise ReportError(
             f"line {path} cannot be written: {reason.strerror}; choose another name"
         ) from reason

@@ -17,13 +17,10 @@ arrays anew from the record and refuses a file in which they differ.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +33,7 @@ from powercal.loaders._guard import member
 from powercal.loaders.hdf5 import dataset_from_group, dataset_to_group
 from powercal.report.record import decode_result, encode_result, from_text, to_text
 from powercal.result import Estimate, FitResult, Interval
+from powercal.writing import replacing
 
 SCHEMA = 1
 
@@ -80,7 +78,7 @@ def write_report(path: str | os.PathLike[str], result: FitResult) -> Path:
         )
     try:
         with (
-            _replacing(target) as part,
+            replacing(target) as part,
             h5py.File(part, "w", libver=("v108", "v108"), track_order=True) as file,
         ):
             _write(file, result)
@@ -129,20 +127,6 @@ def read_report(path: str | os.PathLike[str]) -> FitResult:
 
 def _damaged(source: Path, what: str) -> str:
     return f"report {source} is damaged or was altered: {what}; restore it from a copy or fit again"
-
-
-@contextmanager
-def _replacing(target: Path) -> Iterator[Path]:
-    """Give a name beside the target; it takes the target's place when all went well."""
-    part = target.parent / f".{uuid.uuid4().hex}.part"
-    try:
-        yield part
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(part, target)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            part.unlink()
 
 
 def _write(file: Any, result: FitResult) -> None:

@@ -95,6 +95,24 @@ def test_wrong_wishes_cost_a_sentence(
     assert said in left.err
 
 
+@pytest.mark.parametrize("option", ["-o", "--report"])
+def test_nothing_is_written_over_the_data(run: Run, recorded: Path, option: str) -> None:
+    before = recorded.read_bytes()
+    left = run("calibrate-line", recorded, *WISHES, option, recorded)
+    assert left.code == 2
+    assert "would replace the data" in left.err
+    assert recorded.read_bytes() == before
+
+
+def test_a_folder_that_is_not_there_is_said_before_the_fit(
+    run: Run, recorded: Path, tmp_path: Path
+) -> None:
+    left = run("calibrate-line", recorded, *WISHES, "-o", tmp_path / "nowhere" / "line.json")
+    assert left.code == 5
+    assert left.out == ""
+    assert "there is no folder" in left.err
+
+
 def test_a_level_is_given_once(run: Run, recorded: Path, tmp_path: Path) -> None:
     pc.write_line(tmp_path / "line.json", pc.LineCalibration(gain_db=(40.0, 1.0)))
     twice = ("--line", tmp_path / "line.json", "--gain-db", "41±1")

@@ -10,6 +10,7 @@ import pytest
 
 import powercal as pc
 from powercal.errors import FitError, LoaderError, ReportError, TraceSchemaError
+from powercal.fitting.build import Request, make_table
 from powercal.fitting.pieces import Prior
 from powercal.schema import DeviceTraces, flags
 
@@ -149,6 +150,17 @@ def gain_pulls(count: int) -> list[float]:
         )
         pulls.append((found.line.gain_db[0] - GAIN) / found.line.gain_db[1])
     return pulls
+
+
+def test_what_the_user_knows_of_one_level_sets_its_correlation_with_the_other_aside() -> None:
+    line = pc.LineCalibration(attenuation_db=(60.0, 1.0), gain_db=(40.0, 1.0), correlation=0.999)
+    table = make_table(
+        recorded(line=line),
+        pc.get_model("finite_temperature").configure(detection="absorbed"),
+        ("reflected_power", "excited_population"),
+        Request(priors={"attenuation_db": (61.4, 0.1)}),
+    )
+    assert set(table.priors) == {Prior("attenuation_db", 61.4, 0.1), Prior("gain_db", 40.0, 1.0)}
 
 
 @pytest.mark.parametrize("count", [20, pytest.param(300, marks=pytest.mark.statistics)])
