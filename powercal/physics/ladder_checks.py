@@ -53,10 +53,9 @@ def ladder_leakage(
     n_th: ArrayLike,
     *,
     omega_q: ArrayLike = np.inf,
-    detuning: ArrayLike = 0.0,
     dissipators: Dissipators = "collective",
 ) -> LadderLeakage:
-    """Leakage of a driven transmon and its effect on Gamma_1, from the steady state of four levels.
+    """Leakage of a transmon driven on resonance, and its effect on Gamma_1, from four levels.
 
     Parameters
     ----------
@@ -69,8 +68,6 @@ def ladder_leakage(
     omega_q : array_like
         Qubit frequency, rad/s: the upper transitions see the same temperature at
         omega_q + (j-1) alpha. By default they have n_th too (a bath flat over alpha).
-    detuning : array_like
-        Delta, rad/s.
     dissipators : {"secular", "collective"}
         See :class:`LadderBath`.
 
@@ -95,9 +92,9 @@ def ladder_leakage(
     numbers = _same_temperature(n, real(anharmonicity) / real(omega_q))
     bath = LadderBath(gammas, numbers, dissipators)
     with np.errstate(invalid="ignore"):  # an unknown anharmonicity
-        state = ladder_steady_state(Ladder(detuning, rabi, anharmonicity, [bath], gamma_phi))
+        state = ladder_steady_state(Ladder(0.0, rabi, anharmonicity, [bath], gamma_phi))
     total = rate * (1.0 + 2.0 * n)
-    two_levels = photon_rate(detuning, rabi, rate, total, 0.5 * total + real(gamma_phi))
+    two_levels = photon_rate(0.0, rabi, rate, total, 0.5 * total + real(gamma_phi))
     moved = state.deviation
     with np.errstate(divide="ignore", invalid="ignore"):
         return LadderLeakage(

@@ -16,7 +16,6 @@ __all__ = [
     "LadderHeats",
     "absorbed_power",
     "bare_power",
-    "coherent_power_difference",
     "heats",
     "reflection",
     "transition_flows",
@@ -103,12 +102,13 @@ def bare_power(state: LadderState, omega_q: ArrayLike) -> FloatArray:
 
     Notes
     -----
-    [G §4.4] as printed.
+    [G §4.4] as printed. Without drive the sum vanishes: it need be taken over the deviation from
+    that state only, which loses no digits at weak drive.
     """
     ladder = state.ladder
     total: Array = np.zeros(())
     for jump in (jump for jumps in _jumps(state) for jump in jumps):
-        total = total + _energy(ladder, omega_q, jump) * _flow(jump, state.populations)
+        total = total + _energy(ladder, omega_q, jump) * _flow(jump, state.deviation)
     return HBAR * total
 
 
@@ -165,35 +165,6 @@ def reflection(state: LadderState, gamma_r: ArrayLike) -> ComplexArray:
     Supplement C7; it presupposes a radiative channel with collective dissipators.
     """
     return np.asarray(1.0 - 2j * real(gamma_r) * state.response)
-
-
-def coherent_power_difference(
-    state: LadderState, omega_q: ArrayLike, gamma_r: ArrayLike
-) -> FloatArray:
-    """Incident minus coherently reflected power, hbar omega_d [N - Gamma_r |<b>|^2].
-
-    Parameters
-    ----------
-    state : LadderState
-        From :func:`ladder_steady_state`.
-    omega_q : array_like
-        Lowest transition, rad/s.
-    gamma_r : array_like
-        Radiative rate of the lowest transition, 1/s.
-
-    Returns
-    -------
-    ndarray
-        W; equal to P (1 - |r|^2).
-
-    Notes
-    -----
-    Supplement C7.
-    """
-    strength = real(state.ladder.rabi) ** 2
-    emitted = real(gamma_r) * strength * np.abs(state.response) ** 2
-    omega_d = real(omega_q) + real(state.ladder.detuning)
-    return np.asarray(HBAR * omega_d * (state.photon_rate - emitted))
 
 
 def _jumps(state: LadderState) -> list[list[Jump]]:

@@ -15,7 +15,6 @@ __all__ = ["Dissipators", "Ladder", "LadderBath", "flat_bath"]
 
 Array = NDArray[Any]
 Dissipators = Literal["secular", "collective"]
-_NOTHING: Array = np.float64(0.0)  # type: ignore[assignment]  # quicker than an array
 _ROOTS = np.sqrt(np.arange(1000.0))  # of every number of rungs that anybody will ask for
 
 
@@ -167,13 +166,14 @@ class Rates(NamedTuple):
 def gather(ladder: Ladder) -> Rates:
     """Return the rates of a ladder."""
     jumps = [list(bath.jumps()) for bath in ladder.baths]
-    out: list[Array] = [_NOTHING] * ladder.levels
+    # Plain zeros: rates are often numbers, and sums of numbers are quicker than of arrays.
+    out: list[Any] = [0.0] * ladder.levels
     between: dict[tuple[int, int], Array] = {}
     for upper, lower, gamma, occupation in (jump for bath in jumps for jump in bath):
         up = gamma * occupation
         for source, to, rate in ((upper, lower, gamma + up), (lower, upper, up)):
             out[source] = out[source] + rate
-            between[source, to] = between.get((source, to), _NOTHING) + rate
+            between[source, to] = between.get((source, to), 0.0) + rate
     return Rates(ladder.shape, jumps, out, between)
 
 

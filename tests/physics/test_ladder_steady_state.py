@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from powercal.physics import bloch
+from powercal.physics import bloch, detection
 from powercal.physics.constants import HBAR
 from powercal.physics.ladder_energy import (
     absorbed_power,
     bare_power,
-    coherent_power_difference,
     heats,
     reflection,
     transition_flows,
@@ -143,9 +142,11 @@ def test_no_digits_are_lost_at_weak_drive(choice: Any) -> None:
     bath = flat_bath(4, 1.0, 0.2, choice)
     state = ladder_steady_state(Ladder(0.7, rabi, -40.0, [bath], 0.1))
     per_power = state.photon_rate / rabi**2
+    bare = bare_power(state, 1000.0) / rabi**2
     # From Omega = 1e-4 down the response is linear to Omega^2; s goes down to 1e-16.
-    np.testing.assert_allclose(per_power, per_power[-1], rtol=1e-7)
-    np.testing.assert_allclose(per_power[2:], per_power[-1], rtol=1e-11)
+    for each in (per_power, bare):
+        np.testing.assert_allclose(each, each[-1], rtol=1e-7)
+        np.testing.assert_allclose(each[2:], each[-1], rtol=1e-11)
     np.testing.assert_allclose(-state.response.imag, per_power, rtol=1e-11)
 
 
@@ -198,7 +199,10 @@ def test_reflected_and_missing_power_are_the_incident_power() -> None:
     state = ladder_steady_state(Ladder(detuning, rabi, -30.0, [flat_bath(4, 1.0, 0.1)], 0.2))
     incident = HBAR * (1000.0 + detuning) * rabi**2 / (4 * gamma_r)
     missing = incident * (1 - np.abs(reflection(state, gamma_r)) ** 2)
-    found = coherent_power_difference(state, 1000.0, gamma_r)
+    lowered = rabi * state.response
+    found = detection.coherent_power_difference(
+        1000.0 + detuning, state.photon_rate, gamma_r, lowered
+    )
     np.testing.assert_allclose(found, missing, rtol=1e-11)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 import powercal as pc
 from powercal.physics.constants import HBAR
 from powercal.physics.dissipation import heat_current
+from powercal.physics.energy import heat_leak
 from powercal.physics.floquet import PeriodicSlopes, harmonic_balance, harmonic_balance_slopes
 from powercal_floquet.checks import checks
 from powercal_floquet.drive import TWO_PI
@@ -32,26 +33,17 @@ Values = Mapping[str, Any]
 BATHS = ("a", "b")
 
 
-def one_bath(p: Values) -> dict[str, Any]:
-    """Return the values with ``gamma_1`` and ``n_th`` of one bath that does the same together."""
-    total = sum(p[f"gamma_{k}"] for k in BATHS)
-    upward = sum(p[f"gamma_{k}"] * p[f"n_{k}"] for k in BATHS)
-    return {**p, "gamma_1": total, "n_th": upward / total}
-
-
 def _arguments(
     incident_power: Array, frequency: Array, p: Values
 ) -> tuple[Any, Any, Any, Any, Any, Any]:
     """Return omega_q, omega_d, Omega, Gamma_1tot, Gamma_2 and p_eq."""
-    together = one_bath(p)
-    total = together["gamma_1"] * (1 + 2 * together["n_th"])
     return (
         TWO_PI * p["qubit_frequency"],
         TWO_PI * frequency,
         np.sqrt(p["drive_scale"] * incident_power),
-        total,
-        total / 2 + p["gamma_phi"],
-        together["n_th"] / (1 + 2 * together["n_th"]),
+        _total(p),
+        _width(p),
+        _p_eq(p),
     )
 
 
@@ -156,8 +148,16 @@ _RATES = ("gamma_a", "gamma_b")
 _WARM = (*_RATES, "n_a", "n_b")
 
 
+def _gamma_1(p: Values) -> Any:
+    return sum(p[f"gamma_{k}"] for k in BATHS)
+
+
+def _upward(p: Values) -> Any:
+    return sum(p[f"gamma_{k}"] * p[f"n_{k}"] for k in BATHS)
+
+
 def _total(p: Values) -> Any:
-    return sum(p[f"gamma_{k}"] * (1 + 2 * p[f"n_{k}"]) for k in BATHS)
+    return _gamma_1(p) + 2 * _upward(p)
 
 
 def _width(p: Values) -> Any:
@@ -165,7 +165,7 @@ def _width(p: Values) -> Any:
 
 
 def _p_eq(p: Values) -> Any:
-    return sum(p[f"gamma_{k}"] * p[f"n_{k}"] for k in BATHS) / _total(p)
+    return _upward(p) / _total(p)
 
 
 def _share(k: str) -> Callable[[Values], Any]:
@@ -173,13 +173,12 @@ def _share(k: str) -> Callable[[Values], Any]:
 
 
 def _leak(p: Values) -> Any:
-    jumps = p["gamma_a"] * ((1 + 2 * p["n_a"]) * _p_eq(p) - p["n_a"])
-    return HBAR * TWO_PI * p["qubit_frequency"] * jumps
+    return heat_leak(TWO_PI * p["qubit_frequency"], p["gamma_a"], p["n_a"], _p_eq(p))
 
 
 def _derived() -> tuple[pc.Derived, ...]:
     return (
-        row("gamma_1", "s-1", "bare relaxation rate Γ_a + Γ_b", lambda p: sum(p.values()), _RATES),
+        row("gamma_1", "s-1", "bare relaxation rate Γ_a + Γ_b", _gamma_1, _RATES),
         row("gamma_1_tot", "s-1", "relaxation rate in a T1 experiment", _total, _WARM),
         row("T1", "s", "relaxation time 1/Γ₁tot", lambda p: 1 / _total(p), _WARM),
         row("gamma_2", "s-1", "decoherence rate Γ₁tot/2 + Γφ", _width, (*_WARM, "gamma_phi")),
@@ -215,7 +214,10 @@ def _derived() -> tuple[pc.Derived, ...]:
 
 
 def _checks(result: pc.FitResult) -> tuple[pc.Check, ...]:
-    return checks(dataclasses.replace(result, values=one_bath(result.values)))
+    """Check the one bath that does the same as both together."""
+    values, rate = result.values, _gamma_1(result.values)
+    together = {**values, "gamma_1": rate, "n_th": _upward(values) / rate}
+    return checks(dataclasses.replace(result, values=together))
 
 
 def _build(detection: str = "absorbed") -> pc.Model:

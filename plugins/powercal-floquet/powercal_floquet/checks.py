@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import powercal as pc
+from powercal.physics.bloch import half_width
 from powercal.physics.floquet import bloch_siegert_shift, harmonic_balance
 from powercal_floquet.drive import TWO_PI, drive_scale, gamma_1_tot, gamma_2
 
@@ -57,7 +58,7 @@ def checks(result: pc.FitResult) -> tuple[pc.Check, ...]:
 
 
 def _drive(values: Mapping[str, float], rabi: float, omega_q: float) -> tuple[pc.Check, ...]:
-    width = np.sqrt(gamma_2(values) ** 2 + rabi**2 * gamma_2(values) / gamma_1_tot(values))
+    width = float(half_width(rabi, gamma_1_tot(values), gamma_2(values)))
     return (
         _check(
             "bloch_siegert",

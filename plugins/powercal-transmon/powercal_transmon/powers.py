@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from powercal.physics.constants import HBAR
-from powercal.physics.ladder_energy import transition_flows
+from powercal.physics.detection import coherent_power_difference, total_power_difference
+from powercal.physics.energy import total_power
+from powercal.physics.ladder_energy import bare_power, transition_flows
 from powercal.physics.ladder_slopes import (
     LadderSlopes,
     photon_rate_slopes,
@@ -18,6 +20,7 @@ from powercal.physics.ladder_slopes import (
 )
 from powercal.physics.ladder_steady_state import LadderState
 from powercal_transmon.ladders import TWO_PI, Form
+from powercal_transmon.tables import total_rate
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,15 @@ class Power:
     def value(self, state: LadderState, frequency: Any, p: Mapping[str, Any]) -> Any:
         """Return the power, W."""
         if self.energy == "transition":
-            return _bare(state, p)[0]
-        return HBAR * TWO_PI * frequency * self._photons(state, p)
+            return bare_power(state, TWO_PI * p["qubit_frequency"])
+        omega_d, photons = TWO_PI * frequency, state.photon_rate
+        if self.detection == "coherent":
+            lowered = np.asarray(state.ladder.rabi) * state.response
+            return coherent_power_difference(omega_d, photons, p["gamma_r"], lowered)
+        if self.detection == "total":
+            gamma_1_tot = total_rate(p["gamma_1"], p["n_th"])
+            return total_power_difference(omega_d, photons, p["gamma_r"], p["n_th"], gamma_1_tot)
+        return total_power(omega_d, photons)
 
     def slopes(self, state: LadderState, frequency: Any, p: Mapping[str, Any]) -> dict[str, Any]:
         """Return derivatives by parameters, by ``frequency`` and by ``rabi_squared``."""
@@ -54,14 +64,8 @@ class Power:
             slopes[name] = slopes.get(name, 0.0) + slope
         quantum = HBAR * TWO_PI * frequency
         slopes = {name: quantum * slope for name, slope in slopes.items()}
-        slopes["frequency"] = slopes["frequency"] + HBAR * TWO_PI * self._photons(state, p)
+        slopes["frequency"] = slopes["frequency"] + self.value(state, frequency, p) / frequency
         return slopes
-
-    def _photons(self, state: LadderState, p: Mapping[str, Any]) -> Any:
-        """Return the photons that are missing per second."""
-        if self.detection == "coherent":
-            return state.photon_rate - p["gamma_r"] * _strength(state) * np.abs(state.response) ** 2
-        return self._shares(state, p)[0] * state.photon_rate
 
     def _shares(self, state: LadderState, p: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
         """Return the missing photons' derivative by N, and those by Γ_r and Γ₁ at fixed N, ⟨b⟩."""
@@ -85,7 +89,7 @@ class Power:
     def _bare_slopes(
         self, state: LadderState, p: Mapping[str, Any], photons: dict[str, Any]
     ) -> dict[str, Any]:
-        _, upper, weights, explicit = _bare(state, p)
+        upper, weights, explicit = _upper_flow(state)
         omega_q, alpha = TWO_PI * p["qubit_frequency"], TWO_PI * p["anharmonicity"]
         climb = self.form.slopes(population_slopes(state, weights))
         for name, slope in self.form.rate_slopes(*explicit).items():
@@ -100,10 +104,11 @@ def _strength(state: LadderState) -> Any:
     return np.asarray(state.ladder.rabi) ** 2
 
 
-def _bare(state: LadderState, p: Mapping[str, Any]) -> tuple[Any, Any, list[Any], Any]:
-    """Return Σħω_ijJ_ij and Σ tJ_t (t: the lower level), its weights of levels and its slopes.
+def _upper_flow(state: LadderState) -> tuple[Any, list[Any], Any]:
+    """Return Σ tJ_t (t: the lower level), its weights of levels and its slopes.
 
-    The slopes are by Γ and n of every transition at fixed populations.
+    Σħω_ijJ_ij is ħ(ω_qN + αΣ tJ_t). The slopes are by Γ and n of every transition at fixed
+    populations.
     """
     bath, populations = state.ladder.baths[0], state.populations
     weights: list[Any] = [np.zeros(())] * len(populations)
@@ -115,6 +120,4 @@ def _bare(state: LadderState, p: Mapping[str, Any]) -> tuple[Any, Any, list[Any]
         upper = upper + t * flow
         by_rate.append(t * flow / gamma)
         by_number.append(t * gamma * (populations[t + 1] - populations[t]))
-    alpha = TWO_PI * p["anharmonicity"]
-    power = HBAR * (TWO_PI * p["qubit_frequency"] * state.photon_rate + alpha * upper)
-    return power, upper, weights, (by_rate, by_number)
+    return upper, weights, (by_rate, by_number)

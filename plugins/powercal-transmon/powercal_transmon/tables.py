@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 import powercal as pc
-from powercal.physics.constants import BOLTZMANN, HBAR
-from powercal.physics.ladder import leakage
+from powercal.physics.ladder import leakage, stark_shift, two_photon_detuning
+from powercal.physics.thermal import temperature_from_occupation
 from powercal_transmon.ladders import TWO_PI, Form
 
 LEVELS = pc.Option(
@@ -108,12 +108,6 @@ def undriven(levels: int, n: Any) -> Any:
     return ratio / sum(ratio**j for j in range(levels))
 
 
-def temperature(qubit_frequency: Any, n: Any) -> Any:
-    """ħω_q/(k ln(1 + 1/n)) in K; 0 at n = 0."""
-    with np.errstate(divide="ignore"):
-        return HBAR * TWO_PI * qubit_frequency / (BOLTZMANN * np.log1p(1 / np.asarray(n)))
-
-
 def derived(form: Form, gamma_1: tuple[str, ...]) -> tuple[pc.Derived, ...]:
     """Return what follows from the lowest transition, and what the third level does to it.
 
@@ -143,8 +137,7 @@ def derived(form: Form, gamma_1: tuple[str, ...]) -> tuple[pc.Derived, ...]:
         return leakage(saturating(p), alpha, p["gamma_phi"] / second(p))
 
     def moved(p: dict[str, Any]) -> Any:
-        alpha = p["anharmonicity"]
-        return (saturating(p) / TWO_PI) ** 2 / (2 * np.sqrt(alpha**2))
+        return stark_shift(saturating(p), TWO_PI * p["anharmonicity"]) / TWO_PI
 
     lowest = (*gamma_1, n)
     widths = (*gamma_1, *(() if form.common else form.rates[1:2]), *form.occupations[:2])
@@ -174,7 +167,7 @@ def derived(form: Form, gamma_1: tuple[str, ...]) -> tuple[pc.Derived, ...]:
             "two_photon_frequency",
             "Hz",
             "line of two photons, qubit_frequency + anharmonicity/2",
-            lambda p: p["qubit_frequency"] + p["anharmonicity"] / 2,
+            lambda p: p["qubit_frequency"] + two_photon_detuning(p["anharmonicity"]),
             ("qubit_frequency", "anharmonicity"),
             "linear",
         ),
@@ -182,7 +175,7 @@ def derived(form: Form, gamma_1: tuple[str, ...]) -> tuple[pc.Derived, ...]:
             "T_eff",
             "K",
             "temperature of the bath from its occupation at the lowest transition",
-            lambda p: temperature(p["qubit_frequency"], p[n]),
+            lambda p: temperature_from_occupation(TWO_PI * p["qubit_frequency"], p[n]),
             ("qubit_frequency", n),
             "linear",
         ),
