@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 import qutip
@@ -44,22 +45,31 @@ def rows() -> list[Row]:
     theirs, peer_seconds = peer()
     names = f"qutip.steadystate, {theirs.size} points scaled"
     levels, state = PHOTONS + 1, cavity_steady_state(*ARGUMENTS)
-    timed = (
-        (f"cavity, 401 points, {PHOTONS} photons", lambda: fixed().rate, 50e-3),
-        ("cavity with its eight derivatives", lambda: sloped().rate, 80e-3),
-        (f"cavity, up to {state.levels.max() - 1} photons as needed", lambda: free().rate, 80e-3),
+    timed: tuple[tuple[str, Callable[[], CavityState], float], ...] = (
+        (
+            f"cavity, 401 points, {PHOTONS} photons",
+            lambda: cavity_steady_state(*ARGUMENTS, levels=levels),
+            50e-3,
+        ),
+        (
+            "cavity with its eight derivatives",
+            lambda: cavity_slopes(*ARGUMENTS, levels=levels)[0],
+            80e-3,
+        ),
+        (
+            f"cavity, up to {state.levels.max() - 1} photons as needed",
+            lambda: cavity_steady_state(*ARGUMENTS),
+            80e-3,
+        ),
     )
-
-    def fixed() -> CavityState:
-        return cavity_steady_state(*ARGUMENTS, levels=levels)
-
-    def sloped() -> CavityState:
-        return cavity_slopes(*ARGUMENTS, levels=levels)[0]
-
-    def free() -> CavityState:
-        return cavity_steady_state(*ARGUMENTS)
-
     return [
-        Row(what, median_time(f), limit, names, peer_seconds, largest_deviation(f()[FEW], theirs))
-        for what, f, limit in timed
+        Row(
+            what,
+            median_time(solve),
+            limit,
+            names,
+            peer_seconds,
+            largest_deviation(solve().rate[FEW], theirs),
+        )
+        for what, solve, limit in timed
     ]

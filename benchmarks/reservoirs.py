@@ -74,8 +74,6 @@ def alone(name: str, model: pc.Model, *inputs: np.ndarray) -> Row:
 
 def rows() -> list[Row]:
     gain, laser = bloch_gain_model.MODEL, laser_model.MODEL
-    gain = gain.configure(**{o.name: o.choices[0] for o in gain.options})
-    laser = laser.configure(**{o.name: o.choices[0] for o in laser.options})
     frequency = examples(gain)["transition_frequency"] * np.linspace(0.5, 1.5, POINTS)
     volts = PLANCK / ELEMENTARY_CHARGE * examples(laser)["cavity_frequency"]
     return [

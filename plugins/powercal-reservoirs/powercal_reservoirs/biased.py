@@ -1,4 +1,4 @@
-"""What models of two levels between biased reservoirs share: parameters, inversion, its slopes."""
+"""What models of two levels between biased reservoirs share: parameters, inversion, pulling."""
 
 from __future__ import annotations
 
@@ -175,3 +175,47 @@ def bias_for_inversion(wanted: Any, photon: Any, middle: Any, p: Mapping[str, An
 def level_rates(total: Any, asymmetry: Any) -> tuple[Any, Any]:
     """Return γ_u and γ_l from their sum and (γ_u − γ_l)/(γ_u + γ_l)."""
     return 0.5 * total * (1 + asymmetry), 0.5 * total * (1 - asymmetry)
+
+
+def series_rate(gamma_total: Any, asymmetry: Any) -> Any:
+    """Return γ_uγ_l/(γ_u + γ_l), the rate at which two levels pass electrons on at best."""
+    return 0.25 * gamma_total * (1 - asymmetry**2)
+
+
+def pulled(p: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Return photon and middle of the effective energies of levels and a mode [W21], over h.
+
+    Parameters
+    ----------
+    p : mapping
+        ``cavity_frequency``, ``cavity_detuning`` and ``level_offset`` in Hz, ``gamma_total`` and
+        ``gamma_b`` in 1/s, ``asymmetry``; complex numbers pass.
+
+    Returns
+    -------
+    photon, middle : ndarray
+        Ẽ_ph/h, at which a laser emits [W30], and (Ẽ_u + Ẽ_l)/2h, Hz.
+    """
+    per_rate = p["cavity_detuning"] / (p["gamma_total"] + p["gamma_b"])
+    middle = p["level_offset"] + 0.5 * p["asymmetry"] * p["gamma_total"] * per_rate
+    return p["cavity_frequency"] - p["gamma_b"] * per_rate, middle
+
+
+def pulled_slopes(p: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the derivatives of both numbers of :func:`pulled` by the parameters."""
+    width, loss, detuning = p["gamma_total"], p["gamma_b"], p["cavity_detuning"]
+    total, lean = width + loss, 0.5 * p["asymmetry"]
+    photon = {
+        "cavity_frequency": np.asarray(1.0),
+        "cavity_detuning": -loss / total,
+        "gamma_total": loss * detuning / total**2,
+        "gamma_b": -width * detuning / total**2,
+    }
+    middle = {
+        "level_offset": np.asarray(1.0),
+        "asymmetry": 0.5 * width / total * detuning,
+        "cavity_detuning": lean * width / total,
+        "gamma_total": lean * detuning * loss / total**2,
+        "gamma_b": -lean * detuning * width / total**2,
+    }
+    return photon, middle

@@ -22,11 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import powercal as pc
-from powercal_reservoirs.biased import arguments_of, level_rates
+from powercal_reservoirs.biased import arguments_of, level_rates, pulled, pulled_slopes
 from powercal_reservoirs.cavity import CavityState, cavity_slopes, cavity_steady_state
 from powercal_reservoirs.cavity_start import guess
-from powercal_reservoirs.checks import check
-from powercal_reservoirs.constants import BOLTZMANN, ELEMENTARY_CHARGE, HBAR, PLANCK, TWO_PI
+from powercal_reservoirs.checks import broadening, check, thermal_rate
+from powercal_reservoirs.constants import BOLTZMANN, ELEMENTARY_CHARGE, PLANCK, TWO_PI
 from powercal_reservoirs.laser_model import MODEL as CLASSICAL
 from powercal_reservoirs.occupations import bose, fermi
 
@@ -60,9 +60,7 @@ _PARAMETERS = (
 def _setting(bias: Array, p: Mapping[str, Any]) -> tuple[dict[str, Any], Any, Any, Any]:
     """Return the arguments of `cavity_steady_state`, Ẽ_ph/h (Hz), and (Ẽ − µ)/kT of the levels."""
     upper, lower = level_rates(p["gamma_total"], p["asymmetry"])
-    per_rate = p["cavity_detuning"] / (p["gamma_total"] + p["gamma_b"])
-    photon = p["cavity_frequency"] - p["gamma_b"] * per_rate
-    middle = p["level_offset"] + 0.5 * (upper - lower) * per_rate
+    photon, middle = pulled(p)
     x_u, x_l, _ = arguments_of(photon, middle, bias, p)
     exists = photon > 0  # so far pulled down that it does not, a mode has no thermal state: NaN
     warm = _KELVIN * np.where(exists, photon, 1.0) / p["bath_temperature"]
@@ -89,26 +87,6 @@ def _curve(bias_voltage: Array, **p: Any) -> tuple[Array, ...]:
     arguments, photon, _, _ = _setting(bias_voltage, p)
     rate = cavity_steady_state(**arguments, most=_MOST, beyond="nan").rate
     return PLANCK * photon * rate, -ELEMENTARY_CHARGE * rate
-
-
-def _photon_slopes(p: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the derivatives of Ẽ_ph/h and of the middle of the effective energies over h."""
-    width, loss, detuning = p["gamma_total"], p["gamma_b"], p["cavity_detuning"]
-    total, lean = width + loss, 0.5 * p["asymmetry"]
-    photon = {
-        "cavity_frequency": np.asarray(1.0),
-        "cavity_detuning": -loss / total,
-        "gamma_total": loss * detuning / total**2,
-        "gamma_b": -width * detuning / total**2,
-    }
-    middle = {
-        "level_offset": np.asarray(1.0),
-        "asymmetry": 0.5 * width / total * detuning,
-        "cavity_detuning": lean * width / total,
-        "gamma_total": lean * detuning * loss / total**2,
-        "gamma_b": -lean * detuning * width / total**2,
-    }
-    return photon, middle
 
 
 def _filling_slopes(
@@ -139,7 +117,7 @@ def _jacobian(bias_voltage: Array, **p: Any) -> tuple[dict[str, Array], ...]:
     state, by = cavity_slopes(**arguments, most=_MOST, beyond="nan")
     rate = _rate_slopes(by, arguments, photon, (x_u, x_l), p)
     power = {name: PLANCK * photon * slope for name, slope in rate.items()}
-    for name, slope in _photon_slopes(p)[0].items():
+    for name, slope in pulled_slopes(p)[0].items():
         power[name] = power[name] + PLANCK * slope * state.rate
     return power, {name: -ELEMENTARY_CHARGE * slope for name, slope in rate.items()}
 
@@ -169,7 +147,7 @@ def _rate_slopes(
         "coupling": 0.5 * by["coupling"] / arguments["coupling"],
         "cavity_detuning": TWO_PI * by["cavity_detuning"],
     }
-    for slopes, through in zip(_photon_slopes(p), (by_photon, by_middle), strict=True):
+    for slopes, through in zip(pulled_slopes(p), (by_photon, by_middle), strict=True):
         for name, slope in slopes.items():
             rate[name] = rate.get(name, 0.0) + slope * through
     return rate
@@ -201,8 +179,6 @@ def _checks(result: pc.FitResult) -> tuple[pc.Check, ...]:
     state = _state(np.unique(result.traces["bias_voltage"].values), values)
     tail = float(np.max(np.where(np.isfinite(state.tail), state.tail, 1.0)))
     photons = float(np.nanmax(state.mean_photons, initial=0.0))
-    coldest = values["temperature_u"] * min(1.0, values["temperature_ratio"])
-    thermal = BOLTZMANN * coldest / HBAR
     field = float(np.sqrt(values["coupling"] * (photons + 1)))
     omega, offset = TWO_PI * values["cavity_frequency"], TWO_PI * abs(values["cavity_detuning"])
     return (
@@ -213,16 +189,10 @@ def _checks(result: pc.FitResult) -> tuple[pc.Check, ...]:
             f"photons beyond the Fock states kept (up to {int(np.max(state.levels))}) are left "
             f"out; with so many the classical field of model 'laser' holds",
         ),
-        check(
-            "broadening",
-            (values["gamma_total"] + values["gamma_b"]) / thermal,
-            1.0,
-            "levels wider than kT are not filled at one energy: the inversion, and the saturated "
-            "rate with it, is off by about (ħG/kT)²/100",
-        ),
+        broadening(values["gamma_total"] + values["gamma_b"], values),
         check(
             "dressing",
-            field / thermal,
+            field / thermal_rate(values),
             0.3,
             "a vacuum or Rabi splitting of kT is not seen by the reservoirs of this theory",
         ),

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powercal.errors import FitError
-from powercal_reservoirs.biased import arguments_of, level_rates
+from powercal_reservoirs.biased import arguments_of, level_rates, pulled
 from powercal_reservoirs.cavity_closed_forms import hartree_fock_rate
 from powercal_reservoirs.constants import BOLTZMANN, ELEMENTARY_CHARGE, PLANCK, TWO_PI
-from powercal_reservoirs.laser import pulled_frequency
 from powercal_reservoirs.occupations import bose, fermi
 
 Array = NDArray[Any]
@@ -73,15 +72,12 @@ def _temperatures(bias: Array) -> Array:
 def _rate(bias: Array, p: Mapping[str, Any], coupling: Array) -> Array:
     """Return the Hartree-Fock rate at every bias, for all trials at once."""
     rates = level_rates(p["gamma_total"], p["asymmetry"])
-    detuning = p["cavity_detuning"]
-    photon = pulled_frequency(
-        p["cavity_frequency"], p["cavity_frequency"] - detuning, *rates, p["gamma_b"]
-    )
-    x_u, x_l, _ = arguments_of(photon, p["level_offset"], bias, p)
+    photon, middle = pulled(p)
+    x_u, x_l, _ = arguments_of(photon, middle, bias, p)
     filled = bose(PLANCK * photon / (BOLTZMANN * p["bath_temperature"]))
-    strength = np.sqrt(coupling)
+    strength, detuning = np.sqrt(coupling), TWO_PI * p["cavity_detuning"]
     return hartree_fock_rate(
-        *rates, p["gamma_b"], fermi(x_u), fermi(x_l), filled, strength, TWO_PI * detuning
+        *rates, p["gamma_b"], fermi(x_u), fermi(x_l), filled, strength, detuning
     )
 
 

@@ -30,9 +30,10 @@ from powercal_reservoirs.biased import (
     TEMPERATURE_U,
     biased_inversion,
     level_rates,
+    series_rate,
 )
-from powercal_reservoirs.checks import check
-from powercal_reservoirs.constants import BOLTZMANN, ELEMENTARY_CHARGE, HBAR, PLANCK, TWO_PI
+from powercal_reservoirs.checks import broadening, check, dressing, strongest_field
+from powercal_reservoirs.constants import BOLTZMANN, ELEMENTARY_CHARGE, PLANCK, TWO_PI
 from powercal_reservoirs.double_dot_start import guess
 
 Array = NDArray[Any]
@@ -166,9 +167,6 @@ def _derived(sign: float) -> tuple[pc.Derived, ...]:
             name=name, unit=unit, meaning=meaning, function=function, arguments=names, scale="log"
         )
 
-    def series(gamma_total: Any, asymmetry: Any) -> Any:
-        return 0.25 * gamma_total * (1 - asymmetry**2)
-
     return (
         derived("gamma_u", "s-1", "rate of the upper level", _level_rate(0, sign), *rates),
         derived("gamma_l", "s-1", "rate of the lower level", _level_rate(1, sign), *rates),
@@ -176,7 +174,7 @@ def _derived(sign: float) -> tuple[pc.Derived, ...]:
             "saturated_rate",
             "s-1",
             "γ_uγ_l/(γ_u + γ_l): electrons per second at f_u − f_l = ±1 under strong drive",
-            series,
+            series_rate,
             *rates,
         ),
         derived(
@@ -184,7 +182,7 @@ def _derived(sign: float) -> tuple[pc.Derived, ...]:
             "W",
             "power at which the rate on resonance is half of its largest, |ε|² = γ_uγ_l/4",
             lambda **p: (
-                p["gamma_total"] * series(p["gamma_total"], p["asymmetry"]) / p["drive_scale"]
+                p["gamma_total"] * series_rate(p["gamma_total"], p["asymmetry"]) / p["drive_scale"]
             ),
             *rates,
             "drive_scale",
@@ -206,30 +204,12 @@ def _level_rate(which: int, sign: float) -> Any:
 
 def _checks(result: pc.FitResult) -> tuple[pc.Check, ...]:
     """Check what the local master equation with one energy per level presupposes."""
-    values, data = result.values, result.traces
-    power = float(np.nanmax(data["incident_power"].values)) * 10 ** (
-        -values.get("attenuation_db", 0.0) / 10
-    )
+    values, field = result.values, strongest_field(result)
     omega = TWO_PI * values["transition_frequency"]
-    offset = float(np.nanmax(np.abs(TWO_PI * data["frequency"].values - omega)))
-    coldest = values["temperature_u"] * min(1.0, values["temperature_ratio"])
-    thermal = BOLTZMANN * coldest / HBAR
-    field = float(np.sqrt(0.25 * values["drive_scale"] * power))
+    offset = float(np.nanmax(np.abs(TWO_PI * result.traces["frequency"].values - omega)))
     return (
-        check(
-            "broadening",
-            values["gamma_total"] / thermal,
-            1.0,
-            "levels wider than kT are not filled at one energy: the inversion, and the saturated "
-            "rate with it, is off by about (ħG/kT)²/100",
-        ),
-        check(
-            "dressing",
-            field / thermal,
-            0.3,
-            "a Rabi splitting of kT is not seen by the reservoirs of this theory; f_u − f_l, and "
-            "the rates with it, depend on the drive",
-        ),
+        broadening(values["gamma_total"], values),
+        dressing(field, values),
         check(
             "rotating_wave",
             max(offset, field) / omega,

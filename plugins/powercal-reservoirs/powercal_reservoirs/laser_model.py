@@ -31,9 +31,12 @@ from powercal_reservoirs.biased import (
     bias_for_inversion,
     biased_inversion,
     inversion_between,
+    pulled,
+    pulled_slopes,
+    series_rate,
 )
-from powercal_reservoirs.checks import check
-from powercal_reservoirs.constants import BOLTZMANN, HBAR, PLANCK, TWO_PI
+from powercal_reservoirs.checks import broadening, check
+from powercal_reservoirs.constants import PLANCK, TWO_PI
 from powercal_reservoirs.laser_start import guess
 
 Array = NDArray[Any]
@@ -89,41 +92,42 @@ _PARAMETERS = (
 )
 
 
-def _pulling(p: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Return emission frequency and middle of the effective energies over h, Hz [W21, W30]."""
-    total, detuning = p["gamma_total"] + p["gamma_b"], p["cavity_detuning"]
-    share = p["gamma_total"] / total
-    middle = p["level_offset"] + 0.5 * p["asymmetry"] * share * detuning
-    return p["cavity_frequency"] - p["gamma_b"] / total * detuning, middle
-
-
 def _threshold(p: Mapping[str, Any]) -> Any:
     """Return γ_bGK/|g|² of supplement C8."""
     offset = TWO_PI * p["cavity_detuning"] / (p["gamma_total"] + p["gamma_b"])
     return p["gamma_b"] * p["gamma_total"] * (0.25 + offset**2) / p["coupling"]
 
 
-def _series(p: Mapping[str, Any]) -> Any:
-    """Return γ_uγ_l/(γ_u + γ_l)."""
-    return 0.25 * p["gamma_total"] * (1 - p["asymmetry"] ** 2)
+def _threshold_slopes(p: Mapping[str, Any]) -> dict[str, Any]:
+    width, loss = p["gamma_total"], p["gamma_b"]
+    total, least = width + loss, _threshold(p)
+    offset = TWO_PI * p["cavity_detuning"] / total
+    scale = loss * width / p["coupling"]
+    return {
+        "coupling": -least / p["coupling"],
+        "cavity_detuning": scale * 2 * offset * TWO_PI / total,
+        "gamma_total": least / width - scale * 2 * offset**2 / total,
+        "gamma_b": least / loss - scale * 2 * offset**2 / total,
+    }
 
 
 def _curve(bias_voltage: Array, **p: Any) -> tuple[Array, ...]:
     """Return hf γ_b|a|² and f, supplement C8."""
-    emission, middle = _pulling(p)
+    emission, middle = pulled(p)
     half = 0.5 * emission
     filled = inversion_between(middle + half, middle - half, bias_voltage, p)
-    power = (PLANCK * emission * _series(p)) * np.maximum(filled - _threshold(p), 0.0)
+    scale = PLANCK * emission * series_rate(p["gamma_total"], p["asymmetry"])
+    power = scale * np.maximum(filled - _threshold(p), 0.0)
     return power, emission + 0.0 * power
 
 
 def _jacobian(bias_voltage: Array, **p: Any) -> tuple[dict[str, Array], ...]:
-    emission, middle = _pulling(p)
+    emission, middle = pulled(p)
     filled = biased_inversion(emission, middle, bias_voltage, p)
     above = filled.value - _threshold(p)
     on = np.where(above > 0, 1.0, 0.0)
-    scale = PLANCK * emission * _series(p)
-    frequency, shift, threshold = _pulling_slopes(p)
+    scale = PLANCK * emission * series_rate(p["gamma_total"], p["asymmetry"])
+    frequency, shift = pulled_slopes(p)
     rate: dict[str, Array] = {
         "gamma_total": above / p["gamma_total"],
         "asymmetry": -2 * p["asymmetry"] / (1 - p["asymmetry"] ** 2) * above,
@@ -134,7 +138,7 @@ def _jacobian(bias_voltage: Array, **p: Any) -> tuple[dict[str, Array], ...]:
     for slopes, by in (
         (frequency, filled.by_photon + above / emission),
         (shift, filled.by_middle),
-        (threshold, -1.0),
+        (_threshold_slopes(p), -1.0),
     ):
         for name, slope in slopes.items():
             rate[name] = rate.get(name, 0.0) + slope * by
@@ -142,38 +146,9 @@ def _jacobian(bias_voltage: Array, **p: Any) -> tuple[dict[str, Array], ...]:
     return {name: scale * on * slope for name, slope in rate.items()}, frequency
 
 
-def _pulling_slopes(p: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Return the derivatives of emission frequency, middle and threshold."""
-    width, loss, detuning = p["gamma_total"], p["gamma_b"], p["cavity_detuning"]
-    total, lean = width + loss, 0.5 * p["asymmetry"]
-    frequency = {
-        "cavity_frequency": np.asarray(1.0),
-        "cavity_detuning": -loss / total,
-        "gamma_total": loss * detuning / total**2,
-        "gamma_b": -width * detuning / total**2,
-    }
-    shift = {
-        "level_offset": np.asarray(1.0),
-        "asymmetry": 0.5 * width / total * detuning,
-        "cavity_detuning": lean * width / total,
-        "gamma_total": lean * detuning * loss / total**2,
-        "gamma_b": -lean * detuning * width / total**2,
-    }
-    least = _threshold(p)
-    offset = TWO_PI * detuning / total
-    scale = loss * width / p["coupling"]
-    threshold = {
-        "coupling": -least / p["coupling"],
-        "cavity_detuning": scale * 2 * offset * TWO_PI / total,
-        "gamma_total": least / width - scale * 2 * offset**2 / total,
-        "gamma_b": least / loss - scale * 2 * offset**2 / total,
-    }
-    return frequency, shift, threshold
-
-
 def _threshold_bias(**p: Any) -> Any:
     """Bias at which the field starts, V; infinite if it never does."""
-    emission, middle = _pulling(p)
+    emission, middle = pulled(p)
     return bias_for_inversion(_threshold(p), emission, middle, p)
 
 
@@ -195,7 +170,7 @@ def _derived() -> tuple[pc.Derived, ...]:
             "saturated_rate",
             "s-1",
             "γ_uγ_l/(γ_u + γ_l): photons per second for each unit of inversion above threshold",
-            lambda **p: _series(p),
+            series_rate,
             _RATES,
             scale="log",
         ),
@@ -212,7 +187,7 @@ def _derived() -> tuple[pc.Derived, ...]:
             "emission_frequency_pulled",
             "Hz",
             "frequency of the laser, between cavity and transition [W30]",
-            lambda **p: _pulling({"level_offset": 0.0, "asymmetry": 0.0, **p})[0],
+            lambda **p: pulled({"level_offset": 0.0, "asymmetry": 0.0, **p})[0],
             ("cavity_frequency", "cavity_detuning", "gamma_total", "gamma_b"),
         ),
     )
@@ -221,21 +196,13 @@ def _derived() -> tuple[pc.Derived, ...]:
 def _checks(result: pc.FitResult) -> tuple[pc.Check, ...]:
     """Check that levels are narrower than kT and that so many photons are a classical field."""
     values = result.values
-    coldest = values["temperature_u"] * min(1.0, values["temperature_ratio"])
-    broadening = HBAR * values["gamma_total"] / (BOLTZMANN * coldest)
     bias = float(np.nanmax(result.traces["bias_voltage"].values))
     names = (row.name for row in _PARAMETERS)
     power, frequency = _curve(np.asarray(bias), **{name: values[name] for name in names})
     photons = float(power / (PLANCK * frequency * values["gamma_b"]))
     few = 10.0 / photons if photons > 0 else float("nan")
     return (
-        check(
-            "broadening",
-            broadening,
-            1.0,
-            "levels wider than kT are not filled at one energy: the inversion, and gamma_total "
-            "with it, is off by about (ħG/kT)²/100",
-        ),
+        broadening(values["gamma_total"], values, spoils="gamma_total"),
         check(
             "classical_field",
             few,

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powercal.errors import FitError
-from powercal_reservoirs.biased import inversion_between
+from powercal_reservoirs.biased import inversion_between, level_rates
 from powercal_reservoirs.constants import BOLTZMANN, ELEMENTARY_CHARGE, PLANCK, TWO_PI
+from powercal_reservoirs.laser import threshold_inversion
 
 Array = NDArray[Any]
 _LOSS = 1e7  # 1/s, where nothing is said
@@ -92,8 +93,9 @@ def _rates(series: float, threshold: float, known: Mapping[str, float]) -> dict[
     """Return G from γ_s, and |g|² from the threshold γ_bGK/|g|²."""
     width = known.get("gamma_total", 4 * series / (1 - known["asymmetry"] ** 2))
     width = min(max(width, 10.0), 1e14)
-    offset = TWO_PI * known["cavity_detuning"] / (width + known["gamma_b"])
-    coupling = known["gamma_b"] * width * (0.25 + offset**2) / threshold
+    rates = (*level_rates(width, known["asymmetry"]), known["gamma_b"])
+    least = threshold_inversion(1.0, TWO_PI * known["cavity_detuning"], *rates)
+    coupling = float(least) / threshold
     return {
         "gamma_total": width,
         "coupling": min(max(known.get("coupling", coupling), 10.0), 1e31),

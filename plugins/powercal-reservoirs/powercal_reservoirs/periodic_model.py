@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 import powercal as pc
 from powercal_reservoirs.biased import arguments_of, biased_inversion, level_rates
-from powercal_reservoirs.checks import check
-from powercal_reservoirs.constants import BOLTZMANN, ELEMENTARY_CHARGE, HBAR, PLANCK, TWO_PI
+from powercal_reservoirs.checks import broadening, check, dressing, strongest_field
+from powercal_reservoirs.constants import ELEMENTARY_CHARGE, PLANCK, TWO_PI
 from powercal_reservoirs.double_dot_model import MODEL as ROTATING
 from powercal_reservoirs.occupations import inversion
 from powercal_reservoirs.periodic_two_level import TwoLevelResponse, two_level_response
@@ -110,28 +110,11 @@ def _jacobian(
 
 def _checks(result: pc.FitResult) -> tuple[pc.Check, ...]:
     """Check what one energy per level presupposes."""
-    values, data = result.values, result.traces
-    loss = 10 ** (-values.get("attenuation_db", 0.0) / 10)
-    power = float(np.nanmax(data["incident_power"].values)) * loss
-    field = float(np.sqrt(0.25 * values["drive_scale"] * power))
-    coldest = values["temperature_u"] * min(1.0, values["temperature_ratio"])
-    thermal = BOLTZMANN * coldest / HBAR
-    slowest = TWO_PI * float(np.nanmin(data["frequency"].values))
+    values, field = result.values, strongest_field(result)
+    slowest = TWO_PI * float(np.nanmin(result.traces["frequency"].values))
     return (
-        check(
-            "broadening",
-            values["gamma_total"] / thermal,
-            1.0,
-            "levels wider than kT are not filled at one energy: the inversion, and the saturated "
-            "rate with it, is off by about (ħG/kT)²/100",
-        ),
-        check(
-            "dressing",
-            field / thermal,
-            0.3,
-            "a Rabi splitting of kT is not seen by the reservoirs of this theory; f_u − f_l, and "
-            "the rates with it, depend on the drive",
-        ),
+        broadening(values["gamma_total"], values),
+        dressing(field, values),
         check(
             "sidebands",
             field / slowest,

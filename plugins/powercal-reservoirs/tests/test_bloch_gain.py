@@ -115,6 +115,13 @@ def test_two_bands_filled_alike_gain_below_the_line_what_they_lose_above_it() ->
     assert np.all(above < 0)
 
 
+def test_near_the_line_two_bands_filled_alike_lose_by_the_filling_of_their_bottoms() -> None:
+    # L (-hbar D) f(0) to leading order; the next is smaller by D f'(0)/2f(0) < D/2.
+    gain = spectrum(1e-4, pair(0.4, 1.7, 0.6, 0.6))
+    line = bloch_gain.line_shape(1e-4, 2.1)
+    assert gain == pytest.approx(-line * 1e-4 / (1 + np.exp(-0.6)), rel=5e-5)
+
+
 def test_without_a_band_edge_the_gain_of_equal_widths_is_odd_as_well() -> None:
     detuning, bands = np.linspace(0.05, 4.0, 40), pair(1.0, 1.0, 0.6, 0.6)
     above, below = spectrum(detuning, bands, False), spectrum(-detuning, bands, False)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from powercal_reservoirs import laser_model
 from powercal_reservoirs.cavity_balance import cavity_flows
+from powercal_reservoirs.cavity_closed_forms import optical_rate
 from powercal_reservoirs.cavity_model import MODEL, powercal_models
 from powercal_reservoirs.constants import ELEMENTARY_CHARGE, PLANCK, TWO_PI
 from powercal_reservoirs.double_dot import Reservoir
@@ -60,8 +61,16 @@ def test_the_curve_is_the_energy_flow_into_the_bath_and_the_charge_that_pays_for
     coupling = np.sqrt(values["coupling"])
     flows = cavity_flows(*energies, TWO_PI * 6.7e9, coupling, *sides, 1e8, 0.4)
     power, current = MODEL.curve(BIAS, **values)
-    assert np.allclose(power, -flows.energy_b, rtol=1e-9)
-    assert np.allclose(current, -ELEMENTARY_CHARGE * flows.particle_u, rtol=1e-9)
+    assert np.allclose(power, -flows.energy_b, rtol=1e-9, atol=0)
+    assert np.allclose(current, -ELEMENTARY_CHARGE * flows.particle_u, rtol=1e-9, atol=0)
+
+
+def test_the_derived_rate_is_that_of_the_physics() -> None:
+    quantity = next(d for d in MODEL.derived if d.name == "optical_rate")
+    values = {**EXAMPLES, "cavity_detuning": 4e8, "gamma_b": 7e8}
+    wanted = optical_rate(np.sqrt(2e17), TWO_PI * 4e8, 1e9, 1e9, 7e8)
+    found = quantity.function(**{name: values[name] for name in quantity.arguments})
+    assert float(found) == pytest.approx(float(wanted), rel=1e-12, abs=0)
 
 
 def test_far_above_threshold_it_is_the_laser() -> None:
@@ -73,7 +82,7 @@ def test_far_above_threshold_it_is_the_laser() -> None:
         model.curve(bias, **{n: v for n, v in values.items() if n in names})
         for model, names in ((MODEL, set(values)), (laser_model.MODEL, shared))
     )
-    assert np.allclose(power, classical, rtol=0.05)
+    assert np.allclose(power, classical, rtol=0.05, atol=0)
 
 
 def test_a_hot_bath_drives_the_current_backwards_as_in_a_photodiode() -> None:

@@ -68,6 +68,18 @@ def test_the_curve_is_the_physics(wider: str, sign: int) -> None:
     assert np.allclose(absorbed, flows.power, rtol=1e-11, atol=0)
 
 
+def test_at_the_saturation_power_the_resonant_rate_is_half_of_the_saturated_one() -> None:
+    derived = {d.name: d for d in MODEL.derived}
+    power, rate = (
+        derived[name].function(**{a: EXAMPLES[a] for a in derived[name].arguments})
+        for name in ("saturation_power", "saturated_rate")
+    )
+    # A volt drives the reservoirs all the way: f_u - f_l = 1.
+    inputs = np.asarray(power), np.asarray(EXAMPLES["transition_frequency"]), np.asarray(1.0)
+    current, _ = MODEL.curve(*inputs, **EXAMPLES)
+    assert float(current) == pytest.approx(-ELEMENTARY_CHARGE * rate / 2, rel=1e-12, abs=0)
+
+
 def test_the_current_changes_its_sign_where_the_bias_pays_for_the_photon() -> None:
     bias = PLANCK * 6.5e9 / ELEMENTARY_CHARGE
     p = EXAMPLES | {"level_offset": 3e9}

@@ -5,10 +5,30 @@ from __future__ import annotations
 import doctest
 
 import pytest
-from powercal_reservoirs import bloch_gain, double_dot, laser, laws, occupations
+from powercal_reservoirs import (
+    bloch_gain,
+    cavity,
+    cavity_closed_forms,
+    double_dot,
+    laser,
+    laws,
+    occupations,
+    periodic_two_level,
+)
+
+MODULES = (
+    bloch_gain,
+    cavity,
+    cavity_closed_forms,
+    double_dot,
+    laser,
+    laws,
+    occupations,
+    periodic_two_level,
+)
 
 
-@pytest.mark.parametrize("module", [bloch_gain, double_dot, laser, laws, occupations])
+@pytest.mark.parametrize("module", MODULES)
 def test_examples_give_what_they_say(module) -> None:
     found = doctest.testmod(module)
     assert found.attempted > 0

@@ -124,6 +124,15 @@ def test_the_checks_ask_for_a_classical_field() -> None:
     assert checks == {"broadening": "holds", "classical_field": "holds"}
 
 
+def test_the_start_is_within_a_quarter_of_a_detuned_laser() -> None:
+    truth = EXAMPLES | {"cavity_detuning": 2e8, "gamma_b": 4e8, "coupling": 6e18, "asymmetry": 0.5}
+    held = ("temperature_u", "cavity_detuning", "gamma_b", "asymmetry")
+    start = MODEL.guess(simulate(truth), {name: truth[name] for name in held})
+    for name in ("gamma_total", "coupling"):
+        assert float(start[name]) == pytest.approx(truth[name], rel=0.25)
+    assert float(start["cavity_frequency"]) == pytest.approx(6.7e9, rel=1e-3)
+
+
 def test_a_dark_device_is_refused_in_words() -> None:
     traces = simulate().assign(emitted_power=("bias", np.zeros(BIAS.size)))
     with pytest.raises(FitError, match="nowhere positive"):
