@@ -67,6 +67,14 @@ def test_every_channel_has_its_own_deviation() -> None:
     assert std[1, 0] / std[0, 0] == pytest.approx(10, rel=0.3)
 
 
+def test_the_order_of_the_dimensions_does_not_matter() -> None:
+    values = np.random.default_rng(2).standard_normal((2, 5, 50)) * [[[1.0]], [[10.0]]]
+    usual = repeated(values)
+    turned = usual.transpose("repeat", "time", "channel")
+    found = average(turned, "repeat").transpose("channel", "time")
+    xr.testing.assert_allclose(found, average(usual, "repeat"), rtol=1e-13)
+
+
 def test_a_point_that_nobody_recorded_stays_a_gap() -> None:
     values = np.ones((5, 50)) + np.random.default_rng(3).standard_normal((5, 50))
     values[:, 3] = np.nan

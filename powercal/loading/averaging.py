@@ -70,7 +70,7 @@ def _with_mean(averaged: xr.Dataset, variable: xr.DataArray, dim: str) -> xr.Dat
     averaged = averaged.assign({name: (rest, mean, dict(variable.attrs))})
     if name not in WORDS:
         return averaged
-    error, told = _error(values, there, mean, count)
+    error, told = _error(values, there, mean, count, _along(averaged, rest))
     if error is not None:
         attrs = {"units": variable.attrs.get("units", "1")}
         averaged = averaged.assign({f"{name}_std": (rest, error, attrs)})
@@ -78,7 +78,17 @@ def _with_mean(averaged: xr.Dataset, variable: xr.DataArray, dim: str) -> xr.Dat
     return with_flag(averaged, f"{name} is the mean of {numbers} entries along {dim!r}; {told}")
 
 
-def _error(values: Array, there: Array, mean: Array, count: Array) -> tuple[Array | None, str]:
+def _along(averaged: xr.Dataset, dims: list[Any]) -> int:
+    """Return the axis that a trace runs along: that of what was swept, else the last."""
+    swept = [
+        d for n in _AXES if n in averaged.variables for d in averaged[n].dims[-1:] if d in dims
+    ]
+    return dims.index(swept[0]) if swept else -1
+
+
+def _error(
+    values: Array, there: Array, mean: Array, count: Array, axis: int
+) -> tuple[Array | None, str]:
     """Return the standard error of every mean (NaN where nothing is), and how it was found."""
     squares = np.where(there, np.abs(values - mean) ** 2, 0.0)
     squares = squares.sum(axis=0) / (2 if np.iscomplexobj(values) else 1)
@@ -87,8 +97,8 @@ def _error(values: Array, there: Array, mean: Array, count: Array) -> tuple[Arra
     if count.max() >= FEW and count[count > 0].min() >= FEW:
         deviation = np.sqrt(squares / np.maximum(freedom, 1))
         return deviation / root, "its error is that of their scatter, point by point"
-    pooled = freedom.sum(axis=-1, keepdims=True)
-    if (pooled[(count > 0).any(axis=-1)] == 0).any():
+    pooled = freedom.sum(axis=axis, keepdims=True)
+    if (pooled[(count > 0).any(axis=axis, keepdims=True)] == 0).any():
         return None, "single entries have no scatter, so that its error is not known"
-    variance = squares.sum(axis=-1, keepdims=True) / np.where(pooled > 0, pooled, np.nan)
+    variance = squares.sum(axis=axis, keepdims=True) / np.where(pooled > 0, pooled, np.nan)
     return np.sqrt(variance) / root, "its error is that of their scatter, pooled over each trace"

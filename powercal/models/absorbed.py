@@ -57,7 +57,7 @@ DRIVE_SCALE = Parameter(
 GAMMA_R = rate("gamma_r", "radiative rate into the detected line", 5e5)
 
 
-def _derived(detection: str) -> tuple[Derived, ...]:
+def _derived() -> tuple[Derived, ...]:
     thermal = Derived(
         name="drive_over_thermal",
         unit="rad2 s-2 W-1",
@@ -132,7 +132,7 @@ def _build(name: str, summary: str, extra: Callable[[Model], Model], **chosen: s
             curve=curve,
             jacobian=jacobian,
             guess=partial(drive_guess, names=tuple(row.name for row in parameters)),
-            derived=_derived(detection),
+            derived=_derived(),
             checks=driven_checks,
         )
     )

@@ -106,16 +106,6 @@ class _State:
             "s": half * self.share,  # by ln s
         }
 
-    def heat(self, energy: str) -> tuple[Array, Array, Array]:
-        """Return R_first as w·(share per photon)·N + leak: share, leak and the detuning's part."""
-        first, p = self.names[0], self.p
-        gamma, n = p[f"gamma_{first}"], p[f"n_{first}"]
-        omega_q = TWO_PI * p["qubit_frequency"]
-        pulled = self.detuning / (2 * self.gamma_2) if energy == "effective" else 0 * self.detuning
-        per_photon = HBAR * gamma * (1 + 2 * n) * (omega_q / self.gamma_1_tot + pulled)
-        leak = HBAR * omega_q * gamma * ((1 + 2 * n) * self.p_eq - n)
-        return per_photon, leak + 0 * self.share, HBAR * gamma * (1 + 2 * n) * pulled
-
 
 def curve(
     incident_power: Array,
@@ -166,14 +156,14 @@ def jacobian(
     state = _State(incident_power, frequency, names, p)
     log_s = state.log_s(incident_power)
     photons = state.photon_slopes(log_s)
-    absorbed = _absorbed_slopes(state, energy, detection, log_s, dict(photons))
+    absorbed = _absorbed_slopes(state, energy, detection, log_s, photons)
     reflected = {name: -value for name, value in absorbed.items()}
     reflected["incident_power"] = reflected["incident_power"] + 1.0
     lift = (0.5 - state.p_eq) * state.share / (1 + state.s)
     population = {name: lift * slope for name, slope in log_s.items()}
     population["p_eq"] = 1 - state.share
     seen = absorbed, reflected, state.outer(population)
-    return seen if detection != "absorbed" else (*seen, _heat_slopes(state, energy, dict(photons)))
+    return seen if detection != "absorbed" else (*seen, _heat_slopes(state, energy, photons))
 
 
 def lab_curve(
@@ -198,7 +188,7 @@ def lab_jacobian(
     tables = floquet_slopes(
         incident_power, frequency, p, state.gamma_1_tot, state.gamma_2, state.p_eq
     )
-    absorbed, population = (state.outer(dict(table)) for table in tables)
+    absorbed, population = (state.outer(table) for table in tables)
     reflected = {name: -value for name, value in absorbed.items()}
     reflected["incident_power"] = reflected["incident_power"] + 1.0
     return absorbed, reflected, population
@@ -220,22 +210,24 @@ def _absorbed_slopes(
 
 
 def _heat_slopes(state: _State, energy: str, photons: Slopes) -> Slopes:
-    first, p = state.names[0], state.p
+    """Return the slopes of R_first = N·ħΓ(1+2n)(ω_q/Γ₁tot + Δ/2Γ₂) + leak (supplement C3)."""
+    first, p, number = state.names[0], state.p, state.photons
     gamma, n = p[f"gamma_{first}"], p[f"n_{first}"]
-    per_photon, leak, pulled = state.heat(energy)
     omega_q, warm = TWO_PI * p["qubit_frequency"], 1 + 2 * n
+    flow = HBAR * gamma * warm
+    at_rest = flow * omega_q / state.gamma_1_tot
+    tilt = flow / (2 * state.gamma_2) if energy == "effective" else 0.0  # per Δ
+    per_photon = at_rest + tilt * state.detuning
+    leak = HBAR * omega_q * gamma * (warm * state.p_eq - n)
     inner = {name: per_photon * slope for name, slope in photons.items()}
-    number = state.photons
-    at_rest = HBAR * gamma * warm * omega_q / state.gamma_1_tot
     inner["gamma_1_tot"] = inner["gamma_1_tot"] - number * at_rest / state.gamma_1_tot
-    inner["gamma_2"] = inner["gamma_2"] - number * pulled / state.gamma_2
-    inner["p_eq"] = HBAR * omega_q * gamma * warm + 0 * number
+    inner["gamma_2"] = inner["gamma_2"] - number * tilt * state.detuning / state.gamma_2
+    inner["p_eq"] = flow * omega_q + 0 * number
     inner[f"gamma_{first}"] = (number * per_photon + leak) / gamma
     of_n = HBAR * omega_q * gamma * (2 * state.p_eq - 1)
     inner[f"n_{first}"] = 2 * number * per_photon / warm + of_n
-    by_carrier = leak / p["qubit_frequency"] + number * at_rest / p["qubit_frequency"]
-    tilt = HBAR * gamma * warm / (2 * state.gamma_2) * TWO_PI * number
-    tilt = tilt if energy == "effective" else 0 * tilt
-    inner["qubit_frequency"] = inner["qubit_frequency"] + by_carrier - tilt
-    inner["frequency"] = inner["frequency"] + tilt
+    by_carrier = TWO_PI * number * tilt
+    at_qubit = (number * at_rest + leak) / p["qubit_frequency"]
+    inner["qubit_frequency"] = inner["qubit_frequency"] + at_qubit - by_carrier
+    inner["frequency"] = inner["frequency"] + by_carrier
     return state.outer(inner)

@@ -73,7 +73,7 @@ def balance_checks(result: FitResult) -> tuple[Check, ...]:
     error = 0.0 if spread is None else float(np.nanmax(spread.values))
     at = dataclasses.replace(result, values={**values, "qubit_frequency": frequency})
     return (
-        _quality(gamma_1_tot, TWO_PI * frequency),
+        quality(gamma_1_tot, TWO_PI * frequency),
         check(
             "inversion",
             float(np.nanmax(population)) - 3 * error,
@@ -86,7 +86,8 @@ def balance_checks(result: FitResult) -> tuple[Check, ...]:
     )
 
 
-def _quality(gamma_1_tot: float, omega_q: float) -> Check:
+def quality(gamma_1_tot: float, omega_q: float) -> Check:
+    """Check that the relaxation is a rate at all, from Γ₁tot (1/s) and ω_q (rad/s)."""
     return check("quality_factor", QUALITY * gamma_1_tot / omega_q, 1.0, "Γ₁ is no rate if Q < 100")
 
 
@@ -108,7 +109,7 @@ def common_checks(result: FitResult, gamma_1: float, rabi: float) -> list[Check]
     offset = float(np.nanmax(np.abs(TWO_PI * frequency - omega_q))) / omega_q
     dwell = float(result.traces.attrs.get("dwell_time", np.nan))
     checks = [
-        _quality(gamma_1_tot, omega_q),
+        quality(gamma_1_tot, omega_q),
         check("detuning", offset, SMALL, "Γ₁ shifts by up to Δ/ω_q with the bookkeeping"),
         check(
             "bloch_siegert",

@@ -123,9 +123,6 @@ def effective_temperature(qubit_frequency: Any, n_th: Any) -> Any:
 def common_derived() -> tuple[Derived, ...]:
     """Return what follows from Γ₁, n_th, Γφ and the transition."""
 
-    def total(**p: Any) -> Any:
-        return p["gamma_1"]
-
     def derived(
         name: str, unit: str, meaning: str, function: Any, *extra: str, scale: Any = "log"
     ) -> Derived:
@@ -139,10 +136,10 @@ def common_derived() -> tuple[Derived, ...]:
         )
 
     def gamma_1_tot(**p: Any) -> Any:
-        return total(**p) * (1 + 2 * p["n_th"])
+        return p["gamma_1"] * (1 + 2 * p["n_th"])
 
     return (
-        derived("gamma_1_over_2pi", "Hz", "Γ₁/2π", lambda **p: total(**p) / TWO_PI),
+        derived("gamma_1_over_2pi", "Hz", "Γ₁/2π", lambda **p: p["gamma_1"] / TWO_PI),
         derived("gamma_1_tot", "s-1", "relaxation rate in a T1 experiment", gamma_1_tot, "n_th"),
         derived("T1", "s", "relaxation time 1/Γ₁tot", lambda **p: 1 / gamma_1_tot(**p), "n_th"),
         derived(

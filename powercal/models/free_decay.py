@@ -15,6 +15,7 @@ from powercal.models.driven import QUBIT_FREQUENCY, TWO_PI, effective_temperatur
 from powercal.models.free_decay_checks import decay_checks
 from powercal.models.free_decay_start import guess
 from powercal.physics.constants import HBAR
+from powercal.physics.decay import decay_energy
 
 Array = NDArray[Any]
 
@@ -225,8 +226,8 @@ _ENERGY = (
         name="released_energy",
         unit="W s",
         meaning="energy that the detected line receives, η ħω_q(p_0 − p_eq), in joules",
-        function=lambda **p: (
-            HBAR * TWO_PI * p["qubit_frequency"] * p["detected_share"] * (p["p_0"] - p["p_eq"])
+        function=lambda **p: decay_energy(
+            TWO_PI * p["qubit_frequency"], p["p_eq"], p["p_0"], p["detected_share"]
         ),
         arguments=("qubit_frequency", "detected_share", "p_0", "p_eq"),
     ),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from math import log, nan
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from powercal.models.checks import check, quality
 from powercal.models.driven import TWO_PI
 from powercal.physics.constants import HBAR
 from powercal.result import Check, FitResult
@@ -19,7 +20,6 @@ FloatArray = NDArray[np.float64]
 
 WINDOW = 3.0  # relaxation times: with less, the level at rest and the rate trade off
 FIRST_STEP = 0.5  # relaxation times: with more, most of the decay is over at the second delay
-QUALITY = 100.0  # Γ₁tot/ω_q below a percent: Fermi's golden rule holds
 ERRORS = 3.0
 
 
@@ -28,34 +28,23 @@ def decay_checks(result: FitResult) -> tuple[Check, ...]:
     gamma = result.values["gamma_1_tot"]
     delays = np.unique(np.concatenate([_used(result, name)[0] for name in result.observables]))
     checks = [
-        _check(
+        check(
             "decay_window",
             WINDOW / (gamma * float(np.ptp(delays))),
             1.0,
             "with delays over less than three T1 the rate trades off against the level at rest",
         ),
-        _check(
+        check(
             "first_step",
             gamma * float(delays[1] - delays[0]),
             FIRST_STEP,
             "with a first step of more than half a T1 the rate hangs on the first point",
         ),
-        _check(
-            "quality_factor",
-            QUALITY * gamma / (TWO_PI * _transition(result)),
-            1.0,
-            "Γ₁ is no rate if Q < 100",
-        ),
+        quality(gamma, TWO_PI * _transition(result)),
     ]
     if {"excited_population", "emitted_power"} <= set(result.observables):
         checks.append(_energy_integral(result))
     return tuple(checks)
-
-
-def _check(name: str, value: float, limit: float, effect: str) -> Check:
-    known = bool(np.isfinite(value))
-    verdict: Any = "unknown" if not known else "holds" if value <= limit else "fails"
-    return Check(name=name, value=float(value), limit=limit, verdict=verdict, effect=effect)
 
 
 def _transition(result: FitResult) -> float:
@@ -97,7 +86,7 @@ def _energy_integral(result: FitResult) -> Check:
     error = float(np.linalg.norm([found_error, scale * drop_error, *np.multiply(wanted, relative)]))
     ratio = found / wanted if wanted else nan
     told = f"is {ratio:.3g} of" if np.isfinite(ratio) else "cannot be held against"
-    return _check(
+    return check(
         "energy_integral",
         abs(found - wanted) / error,
         ERRORS,

@@ -9,8 +9,8 @@ import numpy as np
 from powercal.models.checks import check, common_checks, strongest_drive
 from powercal.models.driven import TWO_PI
 from powercal.models.line_response import GEOMETRIES, bath_rates
-from powercal.models.unbounded import line_shapes, reflection_depth
-from powercal.physics.constants import HBAR
+from powercal.models.line_unbounded import line_shapes, reflection_depth
+from powercal.physics.detection import drive_scale
 from powercal.result import Check, FitResult
 
 # One number more lowers χ² by 1 on average; by 16 once in 30 000 fits (and σ is no less than 0).
@@ -23,7 +23,9 @@ def line_checks(result: FitResult) -> tuple[Check, ...]:
     ports = GEOMETRIES[result.options.get("geometry", "end_of_line")].ports(values)
     gamma_1, gamma_1_tot = bath_rates(ports.line, values)
     power = strongest_drive(result) * 10 ** (-values["attenuation_db"] / 10)
-    rabi = np.sqrt(4 * ports.drive * power / (HBAR * TWO_PI * values["qubit_frequency"]))
+    # Geometries differ in the rate that drives; with it all have the scale of the end of a line.
+    scale = drive_scale(ports.drive, TWO_PI * values["qubit_frequency"], "end_of_line")
+    rabi = np.sqrt(scale * power)
     # The other checks know one bath: that of the same Γ₁ and Γ₁tot.
     n_eff = (gamma_1_tot / gamma_1 - 1) / 2
     seen = dataclasses.replace(result, values={**values, "n_th": float(n_eff)})

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from powercal.models.driven import TWO_PI
 from powercal.physics.voigt import complex_voigt
 
 Array = NDArray[Any]
-TWO_PI = 2 * np.pi
 _DEPTHS = (0.05, 0.15, 0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 1.7, 1.9, 2.0)
 _MISSING = (0.01, 0.025, 0.05, 0.1, 0.15, 0.22, 0.3, 0.37, 0.45, 0.495)  # ρ(1−η)
 

@@ -12,6 +12,7 @@ from powercal.models.line_grid import Start
 from powercal.models.line_response import DECIBEL, Geometry
 from powercal.models.line_signals import Signal
 from powercal.physics.constants import HBAR
+from powercal.physics.detection import saturation_power
 
 
 class _Shares(NamedTuple):
@@ -61,7 +62,7 @@ def rates_of(
     values = _named(geometry.name, shares.line, left, start.turn, fixed)
     drive = geometry.ports({**values, **fixed}).drive
     gamma_1_tot = (shares.line + shares.gamma_i) * thermal
-    at_device = HBAR * TWO_PI * start.centre * gamma_1_tot * start.gamma_2 / (4 * drive)
+    at_device = saturation_power(drive, TWO_PI * start.centre, gamma_1_tot, start.gamma_2)
     loss = 10 * np.log10(start.knee / at_device)
     return {
         **values,

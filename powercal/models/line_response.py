@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powercal.models.driven import TWO_PI
+from powercal.physics import detection
 from powercal.physics.constants import HBAR
 from powercal.physics.voigt import complex_voigt, complex_voigt_slopes
 
@@ -131,9 +132,9 @@ def _bath_slopes(line: Any, p: Values) -> dict[str, tuple[Any, Any]]:
 
 
 def emission_share(line: Any, p: Values) -> Any:
-    """Return η = Γ_r(1+2n_r)/Γ₁tot, the line's share of the relaxation (supplement C5)."""
-    warm = 1 + 2 * (p["n_th"] if "n_th" in p else p["n_line"])
-    return line * warm / bath_rates(line, p)[1]
+    """Return η, the line's share of the relaxation."""
+    occupation = p["n_th"] if "n_th" in p else p["n_line"]
+    return detection.emission_share(line, occupation, bath_rates(line, p)[1])
 
 
 class State(NamedTuple):

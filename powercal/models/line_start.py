@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from powercal.contracts import Parameter
 from powercal.errors import FitError
+from powercal.models.driven import TWO_PI
 from powercal.models.line_grid import (
     Measured,
     Start,
@@ -27,7 +28,6 @@ from powercal.schema import DeviceTraces
 
 Array = NDArray[Any]
 _MOST = 500  # points that the grid looks at
-TWO_PI = 2 * np.pi
 
 
 class _Held:

@@ -24,7 +24,7 @@ from powercal.models.line_response import (
     emission_share,
     occupations,
 )
-from powercal.physics.constants import HBAR
+from powercal.physics.detection import saturation_power
 
 CONVENTION = Option(
     name="convention",
@@ -187,10 +187,9 @@ class _Quantities:
         return value
 
     def knee(self, p: Any) -> Any:
-        """P_s = ħω_qΓ₁totΓ₂/4R at the device (supplement C5)."""
-        quantum = HBAR * TWO_PI * p["qubit_frequency"]
-        drive = self.geometry.ports(p).drive
-        return quantum * self.gamma_1_tot(p) * self.gamma_2(p) / (4 * drive)
+        """P_s at the device; the rate that drives makes every geometry an end of a line."""
+        drive, omega_q = self.geometry.ports(p).drive, TWO_PI * p["qubit_frequency"]
+        return saturation_power(drive, omega_q, self.gamma_1_tot(p), self.gamma_2(p))
 
 
 def _quantity(

@@ -13,11 +13,11 @@ import xarray as xr
 
 import powercal as pc
 from loaders.labber_files import LabberFile, Step, line, single, span
+from loaders.real_files import real_file
 from powercal.errors import LoaderError, UnknownNameError
 from powercal.loaders.labber import powercal_loaders
 from powercal.schema import flags
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 GENERATOR = "Generator at localhost"
 LOADER = next(iter(powercal_loaders()))
 POWERS = np.linspace(-10.0, 10.0, 3)
@@ -554,16 +554,8 @@ def test_a_truncated_file_says_so(share: float, tmp_path: Path) -> None:
 # --- real files ----------------------------------------------------------------------------------
 
 
-def real(name: str) -> Path:
-    """Return a measured file, or skip where it is absent."""
-    path = SHARED / name
-    if not path.exists():
-        pytest.skip(f"the measured file {path.name} is not on this machine")
-    return path
-
-
 def test_the_waveguide_sweep_has_its_three_segments_in_full_precision() -> None:
-    traces = pc.open_traces(real("waveguide_qubit/sweep_77.hdf5"))
+    traces = pc.open_traces(real_file("waveguide_qubit/sweep_77.hdf5"))
     expected = np.concatenate(
         [
             np.linspace(6.5378e9, 6.5438e9, 31),
@@ -575,14 +567,14 @@ def test_the_waveguide_sweep_has_its_three_segments_in_full_precision() -> None:
 
 
 def test_the_waveguide_sweep_has_seven_powers() -> None:
-    traces = pc.open_traces(real("waveguide_qubit/sweep_77.hdf5"))
+    traces = pc.open_traces(real_file("waveguide_qubit/sweep_77.hdf5"))
     assert traces["received"].dims == ("power", "frequency")
     dbm = 10 * np.log10(traces["incident_power"].values / 1e-3)
     assert dbm == pytest.approx([-15, -10, -5, 0, 5, 10, 15], abs=1e-12)
 
 
 def test_the_waveguide_sweep_holds_the_values_of_its_columns() -> None:
-    path = real("waveguide_qubit/sweep_77.hdf5")
+    path = real_file("waveguide_qubit/sweep_77.hdf5")
     traces = pc.open_traces(path)
     with h5py.File(path) as file:
         data = file["Data/Data"][()]
@@ -591,7 +583,7 @@ def test_the_waveguide_sweep_holds_the_values_of_its_columns() -> None:
 
 
 def test_the_waveguide_background_stands_at_zero_dbm() -> None:
-    traces = pc.open_traces(real("waveguide_qubit/background_76.hdf5"))
+    traces = pc.open_traces(real_file("waveguide_qubit/background_76.hdf5"))
     assert traces["received"].dims == ("frequency",)
     assert traces.sizes["frequency"] == 81
     assert float(traces["incident_power"]) == 1e-3
@@ -599,7 +591,7 @@ def test_the_waveguide_background_stands_at_zero_dbm() -> None:
 
 def test_the_interrupted_t1_scan_has_43_of_101_repeats_of_five_channels() -> None:
     name = "T1_scan__20181026_T1andFluxLines__BFC3-16-Qu5_T1_repeat_2.hdf5"
-    traces = pc.open_traces(real(f"labber_dysart/{name}"))
+    traces = pc.open_traces(real_file(f"labber_dysart/{name}"))
     assert dict(traces.sizes) == {"channel": 5, "repetition": 101, "time": 76}
     assert int(np.isfinite(traces["received"].values[0, :, 0]).sum()) == 43
     assert traces["time"].values[[0, -1]] == pytest.approx([0.0, 1.5e-4])
@@ -608,7 +600,7 @@ def test_the_interrupted_t1_scan_has_43_of_101_repeats_of_five_channels() -> Non
 
 def test_the_resonator_scan_has_offsets_powers_and_three_channels() -> None:
     name = "resonator_scan__20181005_DME_3x3qubits_v2__TMM10_resScan_vspower.hdf5"
-    traces = pc.open_traces(real(f"labber_dysart/{name}"))
+    traces = pc.open_traces(real_file(f"labber_dysart/{name}"))
     assert traces["received"].dims == ("channel", "power", "frequency_offset")
     assert traces["frequency_offset"].values[[0, -1]].tolist() == [-1e7, 1e7]
     assert traces["incident_power"].values[[0, -1]] == pytest.approx([1e-3, 1e-6])

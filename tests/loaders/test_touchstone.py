@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 
 import powercal as pc
+from loaders.real_files import real_file
 from powercal.errors import LoaderChoiceError, LoaderError, UnknownNameError
 from powercal.schema import flags
 
@@ -104,14 +105,8 @@ def test_a_missing_scikit_rf_names_the_extra(
         load(ONE, tmp_path)
 
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
-
-
 def test_a_measured_power_sweep_is_read() -> None:
-    path = SHARED / "piel" / "example_power_sweep.s2p"
-    if not path.exists():
-        pytest.skip(f"the measured file {path.name} is not on this machine")
-    traces = pc.open_traces(path)
+    traces = pc.open_traces(real_file("piel/example_power_sweep.s2p"))
     assert traces.sizes["power"] == 6401
     mean = (20 * np.log10(np.abs(traces["transmission"].values))).mean()
     assert mean == pytest.approx(-29.53, abs=0.005)

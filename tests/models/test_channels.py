@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 import powercal as pc
 from powercal.errors import ContractError
 from powercal.physics import bloch, energy, thermal
+from powercal.physics import detection as physics
 from powercal.physics.constants import HBAR
 
 TWO_PI = 2 * np.pi
@@ -92,6 +93,56 @@ def test_the_first_channel_is_the_line_that_is_detected(seen: str) -> None:
     values |= {"gamma_1": GAMMA.sum(axis=-1), "gamma_r": RATES["gamma_line"]}
     alone = one.curve(POWER, FREQUENCY, **values, n_th=np.full(COUNT, 0.07))
     np.testing.assert_allclose(several[0], alone[0], rtol=1e-12)
+
+
+def test_detected_powers_at_unequal_temperatures_are_those_of_the_physics() -> None:
+    rabi, omega = np.sqrt(SCALE * POWER), TWO_PI * FREQUENCY
+    rate = bloch.photon_rate(DELTA, rabi, GAMMA.sum(axis=-1), TOTAL, GAMMA_2)
+    gamma, n = RATES["gamma_line"], OCCUPATIONS["n_line"]
+    coherence = bloch.coherence(DELTA, rabi, TOTAL, GAMMA_2, P_EQ)
+    wanted = {
+        "coherent": physics.coherent_power_difference(omega, rate, gamma, coherence),
+        "total": physics.total_power_difference(omega, rate, gamma, n, TOTAL),
+    }
+    for seen, formula in wanted.items():
+        found = model(detection=seen).curve(POWER, FREQUENCY, **VALUES)[0]
+        # Each is what is absorbed, the whole, less a part of it.
+        whole = HBAR * omega * rate
+        np.testing.assert_allclose(found / whole, formula / whole, atol=1e-13)
+
+
+def test_what_follows_from_the_channels_is_that_of_the_physics() -> None:
+    quantities = {d.name: d for d in model().derived}
+    omega, gamma_1 = TWO_PI * F0, GAMMA.sum(axis=-1)
+    n_eff = P_EQ / (1 - 2 * P_EQ)
+    wanted = {
+        "gamma_1": gamma_1,
+        "gamma_1_over_2pi": gamma_1 / TWO_PI,
+        "gamma_1_tot": TOTAL,
+        "T1": 1 / TOTAL,
+        "gamma_2": GAMMA_2,
+        "p_eq": P_EQ,
+        "n_eff": n_eff,
+        "T_eff": thermal.temperature_from_occupation(omega, n_eff),
+        "drive_over_thermal": SCALE / (1 + 2 * n_eff),
+        "saturation_power": TOTAL * GAMMA_2 / SCALE,
+        # The share counts quanta of the drive, which a width away is that much above ω_q.
+        "dephasing_share_per_width": energy.dephasing_share(omega, GAMMA_2, GAMMA_PHI, GAMMA_2)
+        * (1 + GAMMA_2 / omega),
+    }
+    for i, k in enumerate(NAMES):
+        warm = (GAMMA[:, i], WARM[:, i])
+        wanted[f"f_{k}"] = GAMMA[:, i] / gamma_1
+        wanted[f"heat_leak_{k}"] = energy.heat_leak(omega, *warm, P_EQ)
+        wanted[f"f_{k}_driven"] = energy.partition_factor_without_heat_leak(
+            omega, 0.0, *warm, TOTAL, GAMMA_2
+        )
+    assert set(quantities) - set(wanted) == {f"f_{k}_at_s_1" for k in NAMES}
+    for name, exact in wanted.items():
+        found = quantities[name].function(**{a: VALUES[a] for a in quantities[name].arguments})
+        # Leaks are differences: judged by the largest of them.
+        atol = 1e-12 * np.abs(exact).max() if name.startswith("heat_leak") else 0.0
+        np.testing.assert_allclose(found, exact, rtol=1e-11, atol=atol, err_msg=name)
 
 
 def derived(name: str, configured: pc.Model, **values: float) -> float:

@@ -171,8 +171,12 @@ def test_only_detections_that_need_it_have_a_radiative_rate() -> None:
     assert "gamma_r" in names["coherent"]
 
 
-def test_the_straight_line_holds_between_power_and_population() -> None:
-    absorbed, _, population = model().curve(POWER, FREQUENCY, **DRIVEN)
+@pytest.mark.parametrize("broadening", ["white", "gaussian"])
+def test_the_straight_line_holds_between_power_and_population(broadening: str) -> None:
+    # Slow noise averages both sides of it.
+    slow = {} if broadening == "white" else {"sigma_slow": GAMMA_2 / TWO_PI}
+    driven = model(broadening=broadening)
+    absorbed, _, population = driven.curve(POWER, FREQUENCY, **DRIVEN, **slow)
     line = pc.get_model("power_balance")
     (found,) = line.curve(population, FREQUENCY, gamma_1=GAMMA_1, n_th=DRIVEN["n_th"])
     # p − p_eq cancels at weak drive: compare with the size of its terms.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import powercal as pc
-from powercal.models.unbounded import line_shapes, reflection_depth
+from powercal.models.line_unbounded import line_shapes, reflection_depth
 from powercal.result import Check, FitResult
 from powercal.schema import DeviceTraces
 
