@@ -69,7 +69,7 @@ def make_blocks(
     traces: DeviceTraces, model: Model, names: tuple[str, ...], grid: Grid, request: Request
 ) -> tuple[Block, ...]:
     """Flatten the data; σ is the given one or, to begin with, the point-to-point noise."""
-    trace = _trace_index(grid)
+    trace = trace_index(grid)
     finite_inputs = np.all([np.isfinite(v) for v in grid.inputs.values()], axis=0)
     blocks = []
     for name in names:
@@ -105,7 +105,7 @@ def _flat(traces: xr.Dataset, values: xr.DataArray, grid: Grid) -> NDArray[Any]:
     return np.asarray(values.expand_dims(absent).transpose(*grid.dims).values).ravel()
 
 
-def _trace_index(grid: Grid) -> NDArray[np.intp]:
+def trace_index(grid: Grid) -> NDArray[np.intp]:
     """A trace runs along frequency (or time, or the only dimension); σ is one number per trace."""
     if len(grid.dims) < 2:
         return np.zeros(int(np.prod(grid.shape)), dtype=np.intp)
@@ -256,11 +256,11 @@ def make_problem(
     line = line_of(traces)
     inputs = dict(grid.inputs)
     if line is not None and "incident_power" in inputs:
-        inputs["incident_power"] = _tabulated(line, inputs)
+        inputs["incident_power"] = with_shape_of_line(line, inputs)
     members = {p: grid.index(_known_dim(grid, p, d)) for p, d in request.per.items()}
     for row in table.rows:
         if row.scope == "per_trace" and row.name in table.free and row.name not in members:
-            members[row.name] = np.unique(_trace_index(grid), return_inverse=True)[1]
+            members[row.name] = np.unique(trace_index(grid), return_inverse=True)[1]
     problem = Problem(
         model=model,
         inputs=inputs,
@@ -288,7 +288,7 @@ def _known_dim(grid: Grid, parameter: str, dim: str) -> str:
     return dim
 
 
-def _tabulated(line: LineCalibration, inputs: Mapping[str, FloatArray]) -> FloatArray:
+def with_shape_of_line(line: LineCalibration, inputs: Mapping[str, FloatArray]) -> FloatArray:
     """Apply the known shape of a tabulated attenuation; its level stays a nuisance."""
     level = line.attenuation_db
     if not isinstance(level, Tabulated):

@@ -2,16 +2,22 @@
 
 from powercal.loading.arrays import traces
 from powercal.loading.averaging import average
+from powercal.loading.blocks import open_large, read_block
 from powercal.loading.calibration import with_calibration_points
+from powercal.loading.device import Reading, device_traces
 from powercal.loading.files import open_traces
 from powercal.loading.inspection import inspect_source
 from powercal.loading.selection import parse_selection, select
 
 __all__ = [
+    "Reading",
     "average",
+    "device_traces",
     "inspect_source",
+    "open_large",
     "open_traces",
     "parse_selection",
+    "read_block",
     "select",
     "traces",
     "with_calibration_points",

@@ -1,0 +1,147 @@
+"""The curve of a batch as expressions: traced once, exact derivatives by solver coordinates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from powercal.fitting.batch.problem import BatchProblem
+from powercal.fitting.pieces import Prior
+from powercal.fitting.problem import DECIBEL
+from powercal.tracing.graph import Graph, Node
+from powercal.tracing.slopes import slopes
+from powercal.tracing.traced import NotTraceableError, Traced, trace
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One real row of the data: an observable, or one quadrature of it.
+
+    ``observed`` is its place among the problem's observables, ``part`` is 0 (real) or 1.
+    """
+
+    observed: int
+    part: int
+    value: Node
+    slopes: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Expression:
+    """Everything of a batch that depends on its coordinates, written down once.
+
+    Attributes
+    ----------
+    graph : Graph
+        Where all nodes live.
+    coordinates : tuple of Node
+        The free numbers of a fit.
+    signals : tuple of Signal
+        The curve with its derivatives.
+    priors : tuple of (Node, tuple of Node)
+        Deviations from priors in standard units, with their derivatives.
+    """
+
+    graph: Graph
+    coordinates: tuple[Node, ...]
+    signals: tuple[Signal, ...]
+    priors: tuple[tuple[Node, tuple[Node, ...]], ...]
+
+
+def express(problem: BatchProblem) -> Expression:
+    """Trace the curve, the line's nuisances and the priors of a problem.
+
+    Raises
+    ------
+    NotTraceableError
+        The curve (or a derived quantity with a prior) is not plain numpy, element by element.
+    """
+    graph = Graph()
+    coordinates = tuple(graph.number(f"x:{a.name}", True) for a in problem.axes)
+    values: dict[str, Any] = {
+        a.name: graph.apply("exp", c) if a.log else c
+        for a, c in zip(problem.axes, coordinates, strict=True)
+    }
+    for name, held in problem.fixed.items():
+        # 0 and 1 simplify what follows; any other number may differ in the next batch.
+        plain = np.ndim(held) == 0 and float(held) in (0.0, 1.0)
+        values[name] = float(held) if plain else graph.number(f"p:{name}", False)
+    curves = _curves(graph, problem, values)
+    signals = []
+    for k, o in enumerate(problem.observed):
+        traced = curves[o.index]
+        complex_data = np.iscomplexobj(o.data)
+        if traced.imaginary is not None and not complex_data:
+            raise NotTraceableError(f"{o.name} is real, its curve is complex")
+        parts = [traced.real, traced.imag] if complex_data else [traced]
+        for j, part in enumerate(parts):
+            node = part.part
+            signals.append(Signal(k, j, node, tuple(slopes(graph, node, coordinates))))
+    rows = tuple(_prior(graph, problem, p, values) for p in problem.priors)
+    return Expression(
+        graph,
+        coordinates,
+        tuple(signals),
+        tuple((r, tuple(slopes(graph, r, coordinates))) for r in rows),
+    )
+
+
+def _curves(graph: Graph, problem: BatchProblem, values: Mapping[str, Any]) -> list[Traced]:
+    """Trace the model's curve with the line around it, as in a single problem."""
+    inputs = []
+    loss: Any = 1.0
+    if problem.attenuation:
+        loss = _power_of(graph, values["attenuation_db"], -DECIBEL)
+    for name in problem.model.inputs:
+        array = problem.inputs[name]
+        # One number per fit is no axis: it costs nothing.
+        flat = array.shape[1] == 1 and problem.points > 1
+        if flat:
+            node = graph.number(f"a:{name}", False)
+        else:
+            node = graph.points(f"a:{name}", array.shape[0] == 1 and problem.size > 1)
+        if name == "incident_power" and problem.attenuation:
+            node = graph.multiply(node, loss)
+        inputs.append(node)
+    named = {row.name: values[row.name] for row in problem.model.parameters}
+    curves = list(trace(graph, problem.model.curve, inputs, named))
+    gain: Any = None
+    if problem.referenced:
+        gain = graph.divide(graph.constant(1), loss)
+    elif problem.gain:
+        gain = _power_of(graph, values["gain_db"], DECIBEL)
+    if gain is None:
+        return curves
+    around = Traced(graph, gain)
+    return [
+        c * around if power else c
+        for c, power in zip(curves, problem.power_observables, strict=True)
+    ]
+
+
+def _power_of(graph: Graph, level: Any, factor: float) -> Node:
+    """Return exp(factor · level)."""
+    node = level if isinstance(level, Node) else graph.constant(level)
+    return graph.apply("exp", graph.multiply(graph.constant(factor), node))
+
+
+def _prior(graph: Graph, problem: BatchProblem, prior: Prior, values: Mapping[str, Any]) -> Node:
+    def off(p: Prior) -> Any:
+        derived = next((d for d in problem.model.derived if d.name == p.name), None)
+        if derived is None:
+            found = values[p.name]
+            quantity = Traced(graph, found if isinstance(found, Node) else graph.constant(found))
+        else:
+            named = {a: values[a] for a in derived.arguments}
+            (quantity,) = trace(graph, lambda **v: (derived.function(**v),), (), named)
+        mean, std = (
+            v if np.ndim(v) == 0 else Traced(graph, graph.number(f"{kind}:{p.name}", False))
+            for kind, v in (("mean", p.mean), ("std", p.std))
+        )
+        return (quantity - mean) / std
+
+    node: Node = prior.whitened(off).part
+    return node

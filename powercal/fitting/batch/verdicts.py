@@ -1,0 +1,296 @@
+"""What many fits determine: covariances, flat directions, and a status for every number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powercal.contracts import Derived
+from powercal.fitting.batch.descent import CONVERGED, Found
+from powercal.fitting.batch.problem import BatchProblem
+from powercal.fitting.batch.solver import full_matrix
+from powercal.fitting.differences import stencil
+from powercal.fitting.identifiability import FLAT, analyse
+
+FloatArray = NDArray[np.float64]
+
+STATUSES = ("ok", "upper_limit", "at_bound", "undetermined", "fixed", "no_error", "failed")
+CODE = {name: code for code, name in enumerate(STATUSES)}
+_DOUBTFUL = 1e-6  # smallest pivot below which flat directions are looked for
+_IMPRECISE = 1e-9  # and below which the covariance is taken from the rows themselves
+_TWO_SIDED = 1.96
+
+
+@dataclass(frozen=True)
+class Covariances:
+    """Covariances in solver coordinates with what they rest on.
+
+    Attributes
+    ----------
+    covariance : ndarray
+        (fits, p, p), of determined directions.
+    pivot : ndarray
+        Smallest squared pivot of the scaled normal matrix.
+    null : ndarray
+        (fits, p, p): columns are flat directions, scaled; zero where there is none.
+    size : ndarray
+        Scale of every coordinate, (fits, p).
+    rank : ndarray of int
+        Number of determined directions.
+    """
+
+    covariance: FloatArray
+    pivot: FloatArray
+    null: FloatArray
+    size: FloatArray
+    rank: NDArray[np.intp]
+
+    def determines(self, gradient: FloatArray) -> NDArray[np.bool_]:
+        """Whether quantities with these gradients (fits, p) are constant along the valleys."""
+        scaled = gradient / self.size
+        length = np.linalg.norm(scaled, axis=1)
+        along = np.linalg.norm(np.einsum("ni,nij->nj", scaled, self.null), axis=1)
+        return np.asarray(along <= 1e-5 * length)
+
+
+def covariances(problem: BatchProblem, found: Found) -> Covariances:
+    """Invert the normal matrices; where that is imprecise, take the rows themselves."""
+    p = len(problem.axes)
+    matrix = full_matrix(found.matrix, p)
+    good = np.asarray(np.isfinite(matrix).all(axis=(1, 2)) & np.isfinite(found.x).all(axis=1))
+    matrix = np.where(good[:, None, None], matrix, np.eye(p))
+    size = np.sqrt(np.einsum("nii->ni", matrix))
+    size = np.where(size > 0, size, 1.0)
+    scaled = matrix / (size[:, :, None] * size[:, None, :])
+    pivot, inverse = _inverse(scaled)
+    null = np.zeros_like(scaled)
+    rank = np.full(problem.size, p)
+    doubtful = np.flatnonzero(good & ~(pivot >= _DOUBTFUL))
+    if doubtful.size:
+        inverse[doubtful], null[doubtful], rank[doubtful] = _spectral(scaled[doubtful])
+    covariance = inverse / (size[:, :, None] * size[:, None, :])
+    for i in np.flatnonzero(good & (pivot < _IMPRECISE) & (rank == p)):
+        one = problem.one(int(i))
+        start = one.start_from(
+            dict(zip((a.name for a in problem.axes), problem.to_values(found.x[i]), strict=True))
+        )
+        exact = analyse(one.jacobian(start))
+        # A single problem has other scales for the same coordinates: d(batch)/d(single).
+        factor = one.slopes(start) / problem.slopes(found.x[i])
+        covariance[i] = exact.covariance * np.outer(factor, factor)
+    covariance[~good] = np.nan
+    pivot = np.where(good, pivot, np.nan)
+    return Covariances(covariance, pivot, null, size, np.where(good, rank, 0))
+
+
+def _inverse(scaled: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return smallest pivots and inverses of matrices with unit diagonal."""
+    from powercal.fitting.batch.steps import inverse_of
+
+    p = scaled.shape[1]
+    rows, pivot = inverse_of([[scaled[:, i, j] for j in range(i + 1)] for i in range(p)])
+    inverse = np.empty_like(scaled)
+    for i in range(p):
+        for j in range(p):
+            inverse[:, i, j] = rows[i][j]
+    return pivot, inverse
+
+
+def _spectral(scaled: FloatArray) -> tuple[FloatArray, FloatArray, NDArray[np.intp]]:
+    """Return inverses on the determined directions, flat directions and ranks."""
+    values, vectors = np.linalg.eigh(scaled)
+    keep = values > FLAT**2 * values[:, -1:]
+    weight = np.where(keep, 1 / np.where(keep, values, 1.0), 0.0)
+    inverse = np.einsum("nik,nk,njk->nij", vectors, weight, vectors)
+    return inverse, np.where(keep[:, None, :], 0.0, vectors), keep.sum(axis=1)
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One parameter or derived quantity of all fits.
+
+    ``value`` is NaN where nothing may be quoted, ``stderr`` wherever there is no trustworthy one;
+    intervals are (fits, 2).
+    """
+
+    name: str
+    unit: str
+    meaning: str
+    value: FloatArray
+    stderr: FloatArray
+    status: NDArray[np.int8]
+    interval68: FloatArray
+    interval95: FloatArray
+
+
+def judge_parameters(
+    problem: BatchProblem,
+    found: Found,
+    spread: Covariances,
+    covariance: FloatArray,
+    freedom: FloatArray,
+    words: Mapping[str, tuple[str, str]],
+) -> list[Quantity]:
+    """Give every free parameter a status, as a single fit with ``intervals="covariance"`` does.
+
+    Parameters
+    ----------
+    problem, found, spread : BatchProblem, Found, Covariances
+        The fits.
+    covariance : ndarray
+        (fits, p, p) with the scale of the noise in it.
+    freedom : ndarray
+        Degrees of freedom.
+    words : mapping
+        Unit and meaning by name.
+    """
+    low, high = problem.bounds()
+    out = []
+    for k, axis in enumerate(problem.axes):
+        error = np.sqrt(np.maximum(covariance[:, k, k], 0.0))
+        x = found.x[:, k]
+        unit = np.zeros((problem.size, len(problem.axes)))
+        unit[:, k] = 1.0
+        status = np.zeros(problem.size, dtype=np.int8)
+        ends = {}
+        for level, width in ((68, 1.0), (95, _TWO_SIDED)):
+            both = np.stack([x - width * error, x + width * error], axis=1)
+            both = np.clip(both, low[k], high[k])
+            ends[level] = _to_value(problem, k, both)
+        wide = x[:, None] + _TWO_SIDED * error[:, None] * np.array([-1.0, 1.0])
+        status[wide[:, 1] >= high[k]] = CODE["at_bound"]
+        status[wide[:, 0] <= low[k]] = CODE["upper_limit"]
+        status[~spread.determines(unit)] = CODE["undetermined"]
+        status[freedom <= 0] = CODE["no_error"]
+        status[_lost(found)] = CODE["failed"]
+        value = _to_value(problem, k, x)
+        stderr = error * (np.abs(value) if axis.log else 1.0)
+        out.append(_quantity(axis.name, words, value, stderr, status, ends))
+    return out
+
+
+def _lost(found: Found) -> NDArray[np.bool_]:
+    return np.asarray((found.outcome != CONVERGED) | ~np.isfinite(found.x).all(axis=1))
+
+
+def _to_value(problem: BatchProblem, k: int, x: FloatArray) -> FloatArray:
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(np.exp(x)) if problem.axes[k].log else x.copy()
+
+
+def _quantity(
+    name: str,
+    words: Mapping[str, tuple[str, str]],
+    value: FloatArray,
+    stderr: FloatArray,
+    status: NDArray[np.int8],
+    ends: Mapping[int, FloatArray],
+) -> Quantity:
+    """Blank what may not be quoted."""
+    nothing = (status == CODE["undetermined"]) | (status == CODE["failed"])
+    no_interval = nothing | (status == CODE["no_error"])
+    return Quantity(
+        name,
+        *words[name],
+        np.where(nothing, np.nan, value),
+        np.where(status == CODE["ok"], stderr, np.nan),
+        status,
+        np.where(no_interval[:, None], np.nan, ends[68]),
+        np.where(no_interval[:, None], np.nan, ends[95]),
+    )
+
+
+def judge_derived(
+    problem: BatchProblem,
+    found: Found,
+    spread: Covariances,
+    covariance: FloatArray,
+    freedom: FloatArray,
+    parameters: Mapping[str, Quantity],
+) -> list[Quantity]:
+    """Carry the covariance to the model's derived quantities."""
+    return [
+        _derived(d, problem, found, spread, covariance, freedom, parameters)
+        for d in problem.model.derived
+    ]
+
+
+def _derived(
+    d: Derived,
+    problem: BatchProblem,
+    found: Found,
+    spread: Covariances,
+    covariance: FloatArray,
+    freedom: FloatArray,
+    parameters: Mapping[str, Quantity],
+) -> Quantity:
+    values: dict[str, Any] = dict(problem.fixed)
+    points = problem.to_values(found.x)
+    values |= {a.name: points[:, k] for k, a in enumerate(problem.axes)}
+    with np.errstate(all="ignore"):
+        value = np.array(
+            np.broadcast_to(d.function(**{a: values[a] for a in d.arguments}), problem.size)
+        )
+        gradient = np.zeros((problem.size, len(problem.axes)))
+        for k, axis in enumerate(problem.axes):
+            if axis.name in d.arguments:
+                gradient[:, k] = _slope(d, values, axis.name) * (points[:, k] if axis.log else 1.0)
+        usable = np.isfinite(gradient).all(axis=1) & np.isfinite(value)
+        safe = np.where(usable[:, None], gradient, 0.0)
+        stderr = np.sqrt(np.maximum(np.einsum("ni,nij,nj->n", safe, covariance, safe), 0.0))
+    status = np.zeros(problem.size, dtype=np.int8)
+    status[~spread.determines(safe)] = CODE["undetermined"]
+    status[~usable | (freedom <= 0)] = CODE["no_error"]
+    _carry(status, safe, spread, problem, parameters)
+    status[~gradient.any(axis=1)] = CODE["fixed"]
+    status[_lost(found)] = CODE["failed"]
+    ends = {
+        level: _around(d, value, width * stderr) for level, width in ((68, 1.0), (95, _TWO_SIDED))
+    }
+    value = np.where(np.isfinite(value), value, np.nan)
+    return _quantity(d.name, {d.name: (d.unit, d.meaning)}, value, stderr, status, ends)
+
+
+def _carry(
+    status: NDArray[np.int8],
+    gradient: FloatArray,
+    spread: Covariances,
+    problem: BatchProblem,
+    parameters: Mapping[str, Quantity],
+) -> None:
+    """A quantity that rides on one parameter has its status (T_eff on n_th at its bound)."""
+    weight = np.abs(gradient) / spread.size
+    total = weight.sum(axis=1)
+    for k, axis in enumerate(problem.axes):
+        rides = weight[:, k] > (1 - 1e-3) * total
+        own = parameters[axis.name].status
+        np.copyto(status, own, where=rides & (own != CODE["ok"]) & (status == CODE["ok"]))
+
+
+def _around(d: Derived, value: FloatArray, width: FloatArray) -> FloatArray:
+    with np.errstate(all="ignore"):
+        if d.scale == "log":
+            factor = np.exp(width / np.abs(value))
+            return np.stack([value / factor, value * factor], axis=1)
+        return np.stack([value - width, value + width], axis=1)
+
+
+def _slope(d: Derived, values: Mapping[str, Any], name: str) -> FloatArray:
+    """d(quantity)/d(parameter): by a complex step, or by differences where f will not take one."""
+    arguments = {a: values[a] for a in d.arguments}
+    at = np.asarray(arguments[name], dtype=float)
+    h = 1e-25 * np.where(at != 0, np.abs(at), 1e-10)
+    try:
+        found = d.function(**{**arguments, name: at + 1j * h})
+        if np.iscomplexobj(found):
+            return np.asarray(np.imag(found) / h)
+    except (TypeError, ZeroDivisionError):
+        pass
+    step = 1e-4 * np.where(at != 0, np.abs(at), 1e-6)
+    return np.asarray(
+        stencil(lambda k: (d.function(**{**arguments, name: at + k * step}),), step)[0]
+    )

@@ -1,0 +1,166 @@
+"""The verb fit_many: one model to every index of some dimensions, a million of them if need be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from powercal.contracts import Model
+from powercal.errors import FitError
+from powercal.fitting.batch.whole import Batch, Wishes
+from powercal.fitting.build import Request
+from powercal.line import line_of
+from powercal.registry import get_model
+from powercal.schema import DeviceTraces
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+INTERVALS = ("covariance", "profile")
+
+
+def fit_many(
+    traces: DeviceTraces,
+    model: str | Model,
+    *,
+    over: Iterable[str] = (),
+    free: Iterable[str] = (),
+    fixed: Mapping[str, Any] | None = None,
+    priors: Mapping[str, tuple[float, float]] | None = None,
+    observables: Iterable[str] = (),
+    start: Mapping[str, Any] | None = None,
+    sigma: Mapping[str, float] | None = None,
+    intervals: str = "covariance",
+    derived: bool = True,
+    solver: str = "auto",
+    **options: str,
+) -> xr.Dataset:
+    """Fit a model to every index of some dimensions of the data.
+
+    The same problem as :func:`fit` for each of them, solved together: σ as there (given, or from
+    residuals row by row), statuses as there with ``intervals="covariance"``. Data may be larger
+    than memory (opened lazily, or chunked): they are read block by block.
+
+    Parameters
+    ----------
+    traces : DeviceTraces
+        At the device plane, or with a line.
+    model : str or Model
+        A name that some plugin offers, or a model.
+    over : iterable of str
+        Dimensions with one fit per index; left out: those that no input of the model has.
+    free, priors, observables, sigma : as for :func:`fit`
+        The same for all fits.
+    fixed, start : mapping
+        As for :func:`fit`; a value may be a DataArray over (some of) the dimensions ``over``.
+    intervals : {"covariance", "profile"}
+        Quote the covariance, or profile χ² of every free parameter of every fit.
+    derived : bool
+        Whether to carry errors to the model's derived quantities too.
+    solver : {"auto", "numpy", "numba", "lmfit"}
+        ``auto``: numba where it is installed, the curve can be written down as one expression, and
+        there is enough to do (or it was compiled before).
+    **options : str
+        Options of the model.
+
+    Returns
+    -------
+    xarray.Dataset
+        Over the dimensions ``over``: ``value``, ``stderr``, ``status`` and intervals per quantity,
+        the covariance of the free parameters, χ², numbers of data and evaluations, the outcome of
+        every fit. Nothing is quoted for what a fit does not determine.
+
+    Raises
+    ------
+    FitError
+        The fits could not be started, or ask for what only :func:`fit` does.
+    PlaneError
+        Nobody said how the traces relate to the device.
+    UnknownNameError
+        A model, parameter, observable or option that does not exist.
+    """
+    import xarray
+
+    blocks = fit_blocks(
+        traces,
+        model,
+        over=over,
+        free=free,
+        fixed=fixed,
+        priors=priors,
+        observables=observables,
+        start=start,
+        sigma=sigma,
+        intervals=intervals,
+        derived=derived,
+        solver=solver,
+        **options,
+    )
+    parts = [block for _, _, block in blocks]
+    if len(parts) == 1:
+        return parts[0]
+    first = parts[0]["value"].dims[0]
+    whole = xarray.concat(
+        parts, dim=first, data_vars="minimal", coords="minimal", compat="override", join="override"
+    )
+    return whole.assign_attrs(_together([p.attrs for p in parts]))
+
+
+def _together(attrs: list[Mapping[Any, Any]]) -> dict[str, Any]:
+    """Return attributes of the whole: numbers of rescued fits add up."""
+    return {**attrs[0], "rescued": sum(int(a["rescued"]) for a in attrs)}
+
+
+def fit_blocks(
+    traces: DeviceTraces,
+    model: str | Model,
+    *,
+    over: Iterable[str] = (),
+    free: Iterable[str] = (),
+    fixed: Mapping[str, Any] | None = None,
+    priors: Mapping[str, tuple[float, float]] | None = None,
+    observables: Iterable[str] = (),
+    start: Mapping[str, Any] | None = None,
+    sigma: Mapping[str, float] | None = None,
+    intervals: str = "covariance",
+    derived: bool = True,
+    solver: str = "auto",
+    **options: str,
+) -> Iterator[tuple[int, int, xr.Dataset]]:
+    """Yield the results of :func:`fit_many` block by block: start, stop along the first dimension.
+
+    Nothing of a block is kept: what a million traces take of memory is what one block takes.
+    """
+    if intervals not in INTERVALS:
+        raise FitError(f"intervals is {intervals!r}; it must be one of {', '.join(INTERVALS)}")
+    fixed, start = dict(fixed or {}), dict(start or {})
+    request = Request(
+        free=tuple(free),
+        fixed={k: _typical(v) for k, v in fixed.items()},
+        priors=dict(priors or {}),
+        observables=tuple(observables),
+        start={k: _typical(v) for k, v in start.items()},
+        sigma=dict(sigma or {}),
+        intervals=intervals,
+    )
+    per_fit = {
+        kind: {k: v for k, v in said.items() if not isinstance(v, int | float)}
+        for kind, said in (("fixed", fixed), ("start", start))
+    }
+    chosen = get_model(model) if isinstance(model, str) else model
+    line_of(traces)
+    wishes = Wishes(request, per_fit, derived, solver)
+    batch = Batch(traces, chosen, tuple(over), wishes, options)
+    for first, last in batch.layout.blocks():
+        yield first, last, batch.block(first, last)
+
+
+def _typical(value: Any) -> float:
+    """Return a number that stands for a value per fit where one is enough."""
+    found = np.asarray(value, dtype=float).ravel()
+    finite = found[np.isfinite(found)]
+    if not finite.size:
+        raise FitError("a value per fit holds no finite number; leave it out")
+    return float(finite[0])
