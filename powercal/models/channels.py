@@ -48,17 +48,18 @@ _OCCUPATIONS = (0.02, 0.08, 0.05, 0.12)
 
 
 def _guess(
-    traces: DeviceTraces, fixed: Mapping[str, float], *, names: tuple[str, ...]
+    traces: DeviceTraces, fixed: Mapping[str, Any], *, names: tuple[str, ...]
 ) -> dict[str, Array]:
     """Split the rate of one bath evenly among the channels that are not held."""
-    held = {k: fixed[f"gamma_{k}"] for k in names if f"gamma_{k}" in fixed}
+    held = [np.asarray(fixed[f"gamma_{k}"], float) for k in names if f"gamma_{k}" in fixed]
     every = ("qubit_frequency", "gamma_1", "n_th", "gamma_phi", "drive_scale")
-    start = drive_guess(traces, {}, names=every)
-    rest = max(float(start.pop("gamma_1")) - sum(held.values()), 10.0 * len(names))
+    known = {"drive_scale": fixed["drive_scale"]} if "drive_scale" in fixed else {}
+    start = drive_guess(traces, known, names=every)
+    rest = np.maximum(start.pop("gamma_1") - sum(held), 10.0 * len(names))
     n_th, count = start.pop("n_th"), max(len(names) - len(held), 1)
     for k in names:
         start[f"gamma_{k}"] = np.asarray(rest / count)
-        start[f"n_{k}"] = np.asarray(n_th)
+        start[f"n_{k}"] = n_th
     return start
 
 

@@ -88,13 +88,13 @@ def _power_jacobian(time: Array, **p: Any) -> Derivatives:
 
 def _received_curve(time: Array, **p: Any) -> Arrays:
     left = np.exp(-p["gamma_1_tot"] * time)
-    offset = p["offset_i"] + 1j * np.asarray(p["offset_q"])
-    return (offset + (p["contrast_i"] + 1j * np.asarray(p["contrast_q"])) * left,)
+    offset = p["offset_i"] + 1j * p["offset_q"]
+    return (offset + (p["contrast_i"] + 1j * p["contrast_q"]) * left,)
 
 
 def _received_jacobian(time: Array, **p: Any) -> Derivatives:
     left = np.exp(-p["gamma_1_tot"] * time) + 0j
-    fall = (p["contrast_i"] + 1j * np.asarray(p["contrast_q"])) * left
+    fall = (p["contrast_i"] + 1j * p["contrast_q"]) * left
     one = np.ones_like(left)
     return (
         {

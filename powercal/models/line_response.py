@@ -283,7 +283,8 @@ def missing_share(real_chi: Array, ports: Ports, p: Values) -> Array:
 
     That is 2ρ(1−η)/(1+δ²+q) of supplement D, counted in photons.
     """
-    return np.asarray(2 * ports.drive * (1 - emission_share(ports.line, p)) * real_chi)
+    share: Array = 2 * ports.drive * (1 - emission_share(ports.line, p)) * real_chi
+    return share
 
 
 def missing_slopes(found: Response, p: Values) -> dict[str, Array]:

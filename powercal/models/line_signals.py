@@ -76,6 +76,15 @@ def _bare(parts: Parts, size: Any, signal: Signal, sign: float, p: Values) -> tu
     )
 
 
+def _joined(x: Array, y: Array) -> Array:
+    """Return x + iy; for arrays without the two passes that the formula takes."""
+    if not isinstance(x, np.ndarray):
+        return x + 1j * y
+    outgoing = np.empty(x.shape, dtype=complex)
+    outgoing.real, outgoing.imag = x, y
+    return outgoing
+
+
 def _received(
     outgoing: Array, frequency: Array, signal: Signal, convention: Convention, p: Values
 ) -> Array:
@@ -87,7 +96,8 @@ def _received(
         offset = frequency - p["qubit_frequency"]
         lag = _SIGN[convention] * TWO_PI * p[signal.delay]
         factor = factor * np.exp(1j * lag * offset)
-    return outgoing if _is_one(factor) else np.asarray(factor * outgoing)
+    found: Array = outgoing if _is_one(factor) else factor * outgoing
+    return found
 
 
 def curve(
@@ -125,9 +135,7 @@ def curve(
     for signal in SIGNALS[geometry.name]:
         size = getattr(ports, signal.coupling)
         x, y = _bare(parts, size, signal, _SIGN[convention], p)
-        outgoing = np.empty(np.shape(x), dtype=complex)
-        outgoing.real, outgoing.imag = x, y
-        found.append(_received(outgoing, frequency, signal, convention, p))
+        found.append(_received(_joined(x, y), frequency, signal, convention, p))
         level = 1 - missing_share(parts.along * parts.a, ports, p) if total else x * x + y * y
         gain = p[signal.gain]
         found.append((level if _is_one(gain) else gain**2 * level) * incident_power)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from powercal.contracts import Arrays, Derivatives, Derived, Model
 from powercal.errors import FitError
 from powercal.hookspecs import hookimpl
+from powercal.models.batch_start import Stack, weighted_line
 from powercal.models.checks import balance_checks
 from powercal.models.driven import N_TH, TWO_PI, rate
 from powercal.physics.constants import HBAR
@@ -40,27 +41,33 @@ def _jacobian(
     )
 
 
-def _guess(traces: DeviceTraces, fixed: Mapping[str, float]) -> dict[str, Array]:
-    import xarray
-
-    missing = [n for n in ("excited_population", "frequency", "absorbed_power") if n not in traces]
+def _guess(traces: DeviceTraces, fixed: Mapping[str, Any]) -> dict[str, Array]:
+    names = ("excited_population", "frequency", "absorbed_power")
+    missing = [n for n in names if n not in traces]
     if missing:
         raise FitError(
             f"the traces lack {', '.join(missing)}; power_balance needs absorbed_power, "
             f"excited_population and the drive frequency"
         )
-    fields = (traces[n] for n in ("excited_population", "frequency", "absorbed_power"))
-    p, f, r = (a.values.ravel() for a in xarray.broadcast(*fields))
-    keep = np.isfinite(p) & np.isfinite(r)
-    if keep.sum() < 2:
+    stack = Stack(traces, names, fixed)
+
+    def start(rows: slice) -> dict[str, Array]:
+        p, f, r = (stack.flat(name, rows) for name in names)
+        jumps = r / (HBAR * TWO_PI * f)
+        kept = np.isfinite(p) & np.isfinite(jumps)
+        line = weighted_line(np.where(kept, p, 0.0), np.where(kept, jumps, 0.0), kept.astype(float))
+        slope, intercept = (np.where(kept.sum(axis=1) < 2, np.nan, x) for x in line)
+        gamma_1 = slope + 2 * intercept
+        gamma_1 = np.where(gamma_1 > 0, gamma_1, np.abs(slope))
+        return {
+            "gamma_1": np.maximum(gamma_1, 10.0),
+            "n_th": np.clip(-intercept / gamma_1, 1e-3, 10.0),
+        }
+
+    found = stack.gather(start)
+    if stack.single and np.isnan(found["gamma_1"]):
         raise FitError("power_balance needs at least two points with population and power")
-    slope, intercept = np.polyfit(p[keep], r[keep] / (HBAR * TWO_PI * f[keep]), 1)
-    gamma_1 = slope + 2 * intercept
-    gamma_1 = gamma_1 if gamma_1 > 0 else abs(slope)
-    return {
-        "gamma_1": np.asarray(max(gamma_1, 10.0)),
-        "n_th": np.asarray(np.clip(-intercept / gamma_1, 1e-3, 10.0)),
-    }
+    return found
 
 
 _DERIVED = (

@@ -20,6 +20,9 @@ from powercal.testing.simulated import examples
 if TYPE_CHECKING:
     import xarray as xr
 
+STACKED = "stack_of_traces"  # the dimension that the kit counts its traces by
+# A stack and its traces follow one algorithm; sums of other lengths round differently.
+SAME = 1e-6
 # Gaussian noise of fixed seed: one parameter in 500 million is off by six standard errors.
 SIGMAS = 6.0
 
@@ -28,7 +31,8 @@ def check_guess(model: Model, traces: xr.Dataset) -> None:
     """The guess gives finite starts inside the bounds, and writes into nothing.
 
     It is asked with all that the traces hold, with gaps (NaN), with one observable at a time (a
-    FitError may refuse), and with every parameter in turn fixed.
+    FitError may refuse), with every parameter in turn fixed, and with a stack of traces if it
+    takes stacks.
     """
     ask_guess(model, traces, {})
     ask_guess(model, _with_gaps(model, traces), {})
@@ -41,6 +45,7 @@ def check_guess(model: Model, traces: xr.Dataset) -> None:
             ask_guess(model, traces.drop_vars(others, errors="ignore"), {})
         except FitError:
             continue  # a clear refusal is an answer
+    check_stacks(model, traces)
 
 
 def ask_guess(model: Model, traces: xr.Dataset, fixed: Mapping[str, float]) -> dict[str, Array]:
@@ -67,6 +72,60 @@ def ask_guess(model: Model, traces: xr.Dataset, fixed: Mapping[str, float]) -> d
                 f"{row.min:g} and {row.max:g}",
             )
     return dict(found)
+
+
+def check_stacks(model: Model, traces: xr.Dataset) -> None:
+    """A guess that takes stacks gives for each of many traces what it gives for that one alone.
+
+    A trace without data is NaN and does not disturb the others. The inputs are shared by all
+    traces first, then given for each. A guess that leaves ``attrs["batch_dims"]`` alone passes.
+    """
+    from powercal.fitting.starting_many import guess_many, takes_stacks
+
+    empty = traces.copy()
+    for name in model.observables:
+        if name in empty:
+            empty[name] = empty[name] * np.nan
+    members = [traces, _with_gaps(model, traces), empty]
+    alone = [ask_guess(model, one, {}) for one in members[:-1]]
+    for stack in (_stacked(model, members, False), _stacked(model, members, True)):
+        handed = DeviceTraces(stack)
+        if not takes_stacks(model, handed, {}, (STACKED,)):
+            return
+        found = call(model, "guess", guess_many, model, handed, {}, (STACKED,))
+        _expect_each(model, found, alone)
+
+
+def _expect_each(model: Model, found: Mapping[str, Array], alone: list[dict[str, Array]]) -> None:
+    for name, values in found.items():
+        if not np.isnan(values[-1]):
+            raise fault(
+                model,
+                f"the guess of {name} is {values[-1]:.6g} for a trace without data among others; "
+                f"it must be NaN",
+            )
+        for i, single in enumerate(alone):
+            wanted = float(np.asarray(single.get(name, np.nan)))
+            size = max(abs(wanted), SAME * abs(model.parameter(name).example))
+            if not abs(values[i] - wanted) <= SAME * size:
+                raise fault(
+                    model,
+                    f"the guess of {name} is {values[i]:.9g} for trace {i} of a stack and "
+                    f"{wanted:.9g} for that trace alone; batch_dims must not change it",
+                )
+
+
+def _stacked(model: Model, members: list[xr.Dataset], inputs: bool) -> xr.Dataset:
+    """Put traces over the same points on top of each other, with or without their inputs."""
+    first = members[0]
+    points = {d: f"points_of_{d}" for d in first.dims if d in first.coords}
+    plain = [one.drop_indexes(list(points)).rename_dims(points) for one in members]
+    stack = plain[0].copy()
+    changing = [n for n in model.observables if n in first] + list(model.inputs) * inputs
+    for name in changing:
+        values = np.stack([one[name].values for one in plain])
+        stack[name] = ((STACKED, *plain[0][name].dims), values)
+    return stack
 
 
 def _read_only(traces: xr.Dataset) -> xr.Dataset:

@@ -340,7 +340,7 @@ def test_one_spoilt_point_at_the_start_is_no_decay() -> None:
 
 def test_a_drift_gets_no_number_for_its_rate() -> None:
     noise = 0.01 * np.random.default_rng(0).standard_normal(41)
-    result = pc.fit(raw(1.0 + 0.3 * TIME / TIME[-1] + noise), MODEL)
+    result = pc.fit(raw(1.0 + 0.3 * TIME / TIME[-1] + noise), MODEL, intervals="covariance")
     assert result["T1"].value is None
     assert result["gamma_1_tot"].value is None
 
