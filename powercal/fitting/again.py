@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from powercal.fitting import lmfit_solver
+from powercal.fitting.batch.single_out import one_of_many
 from powercal.fitting.build import Request, make_problem
 from powercal.fitting.common_errors import find_common_errors
 from powercal.fitting.grid import make_grid
@@ -18,11 +19,14 @@ from powercal.registry import get_model
 from powercal.result import FitResult
 from powercal.schema import DeviceTraces
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 FloatArray = NDArray[np.float64]
 REBUILD_ROUNDS = 30  # errors of inputs are found again by iteration, a factor ten a round or more
 
 
-def to_lmfit(result: FitResult) -> Any:
+def to_lmfit(result: FitResult | xr.Dataset, traces: DeviceTraces | None = None) -> Any:
     """Return the genuine lmfit ``ModelResult`` of a result, refitted from its stored numbers.
 
     Its parameters are the solver's dimensionless coordinates (logarithms for rates, multiples of
@@ -30,15 +34,26 @@ def to_lmfit(result: FitResult) -> Any:
 
     Parameters
     ----------
-    result : FitResult
-        From :func:`fit` or :func:`powercal.read_report`.
+    result : FitResult or xarray.Dataset
+        From :func:`fit` or :func:`powercal.read_report`; or one fit of :func:`fit_many`, selected
+        by index (``results.isel(trace=3)``).
+    traces : DeviceTraces, optional
+        For one fit of many: its data, selected the same way, for results do not hold them.
 
     Returns
     -------
     lmfit.model.ModelResult
         χ² equals that of the result.
+
+    Raises
+    ------
+    FitError
+        Several fits at once, or one of many without its data.
     """
-    problem, x = rebuild(result)
+    if not isinstance(result, FitResult):
+        problem, x = one_of_many(result, traces)
+    else:
+        problem, x = rebuild(result)
     return lmfit_solver.solve(problem, x)
 
 

@@ -51,8 +51,10 @@ def analyse(jacobian: FloatArray) -> Identifiability:
     count = jacobian.shape[1]
     norms = np.linalg.norm(jacobian, axis=0)
     scale = np.where(norms > 0, norms, 1.0)
-    _, s, vt = np.linalg.svd(jacobian / scale, full_matrices=True)
-    s = np.concatenate([s, np.zeros(count - s.size)])
+    # Rows of zeros make every flat direction appear, without the large square that nobody needs.
+    padded = np.zeros((max(jacobian.shape[0], count), count))
+    padded[: jacobian.shape[0]] = jacobian / scale
+    _, s, vt = np.linalg.svd(padded, full_matrices=False)
     keep = s > FLAT * max(float(s.max(initial=0.0)), 1e-300)
     null = vt[~keep].T
     inverse = (vt[keep].T / s[keep] ** 2) @ vt[keep]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import os
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +36,7 @@ def fit_many(
     intervals: str = "covariance",
     derived: bool = True,
     solver: str = "auto",
+    output: str | os.PathLike[str] | None = None,
     **options: str,
 ) -> xr.Dataset:
     """Fit a model to every index of some dimensions of the data.
@@ -62,6 +64,9 @@ def fit_many(
     solver : {"auto", "numpy", "numba", "lmfit"}
         ``auto``: numba where it is installed, the curve can be written down as one expression, and
         there is enough to do (or it was compiled before).
+    output : path, optional
+        Write the results to this file, block by block, and return it opened but unread: a million
+        fits take no more memory than one block.
     **options : str
         Options of the model.
 
@@ -81,66 +86,54 @@ def fit_many(
     UnknownNameError
         A model, parameter, observable or option that does not exist.
     """
+    batch = _prepared(
+        traces, model, tuple(over), (free, observables), fixed, priors, start, sigma, intervals,
+        derived, solver, options,
+    )  # fmt: skip
+    blocks = ((first, last, batch.block(first, last)) for first, last in batch.layout.blocks())
+    if output is None:
+        return _joined([block for _, _, block in blocks])
+    from powercal.report import read_fits, write_fits
+
+    return read_fits(write_fits(output, blocks, batch.layout.over_shape[0]))
+
+
+def _joined(parts: list[xr.Dataset]) -> xr.Dataset:
+    """Put blocks behind each other."""
     import xarray
 
-    blocks = fit_blocks(
-        traces,
-        model,
-        over=over,
-        free=free,
-        fixed=fixed,
-        priors=priors,
-        observables=observables,
-        start=start,
-        sigma=sigma,
-        intervals=intervals,
-        derived=derived,
-        solver=solver,
-        **options,
-    )
-    parts = [block for _, _, block in blocks]
     if len(parts) == 1:
         return parts[0]
     first = parts[0]["value"].dims[0]
     whole = xarray.concat(
         parts, dim=first, data_vars="minimal", coords="minimal", compat="override", join="override"
     )
-    return whole.assign_attrs(_together([p.attrs for p in parts]))
+    return whole.assign_attrs(rescued=sum(int(p.attrs["rescued"]) for p in parts))
 
 
-def _together(attrs: list[Mapping[Any, Any]]) -> dict[str, Any]:
-    """Return attributes of the whole: numbers of rescued fits add up."""
-    return {**attrs[0], "rescued": sum(int(a["rescued"]) for a in attrs)}
-
-
-def fit_blocks(
+def _prepared(
     traces: DeviceTraces,
     model: str | Model,
-    *,
-    over: Iterable[str] = (),
-    free: Iterable[str] = (),
-    fixed: Mapping[str, Any] | None = None,
-    priors: Mapping[str, tuple[float, float]] | None = None,
-    observables: Iterable[str] = (),
-    start: Mapping[str, Any] | None = None,
-    sigma: Mapping[str, float] | None = None,
-    intervals: str = "covariance",
-    derived: bool = True,
-    solver: str = "auto",
-    **options: str,
-) -> Iterator[tuple[int, int, xr.Dataset]]:
-    """Yield the results of :func:`fit_many` block by block: start, stop along the first dimension.
-
-    Nothing of a block is kept: what a million traces take of memory is what one block takes.
-    """
+    over: tuple[str, ...],
+    names: tuple[Iterable[str], Iterable[str]],
+    fixed: Mapping[str, Any] | None,
+    priors: Mapping[str, tuple[float, float]] | None,
+    start: Mapping[str, Any] | None,
+    sigma: Mapping[str, float] | None,
+    intervals: str,
+    derived: bool,
+    solver: str,
+    options: Mapping[str, str],
+) -> Batch:
+    """Check what was asked, and lay the fits out; nothing is read yet."""
     if intervals not in INTERVALS:
         raise FitError(f"intervals is {intervals!r}; it must be one of {', '.join(INTERVALS)}")
     fixed, start = dict(fixed or {}), dict(start or {})
     request = Request(
-        free=tuple(free),
+        free=tuple(names[0]),
         fixed={k: _typical(v) for k, v in fixed.items()},
         priors=dict(priors or {}),
-        observables=tuple(observables),
+        observables=tuple(names[1]),
         start={k: _typical(v) for k, v in start.items()},
         sigma=dict(sigma or {}),
         intervals=intervals,
@@ -152,9 +145,7 @@ def fit_blocks(
     chosen = get_model(model) if isinstance(model, str) else model
     line_of(traces)
     wishes = Wishes(request, per_fit, derived, solver)
-    batch = Batch(traces, chosen, tuple(over), wishes, options)
-    for first, last in batch.layout.blocks():
-        yield first, last, batch.block(first, last)
+    return Batch(traces, chosen, over, wishes, options)
 
 
 def _typical(value: Any) -> float:

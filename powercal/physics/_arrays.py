@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +14,8 @@ ComplexArray = NDArray[np.complexfloating[Any, Any]]
 def real(value: ArrayLike) -> FloatArray:
     """Return `value` as a double-precision array.
 
-    Complex numbers pass unchanged, so that derivatives by complex steps work through every formula.
+    Complex numbers pass unchanged, so that derivatives by complex steps work through every formula;
+    so does what only records the operations done with it (``records_operations``).
 
     Parameters
     ----------
@@ -26,5 +27,7 @@ def real(value: ArrayLike) -> FloatArray:
     ndarray
         The same numbers, float64 (or complex128 if they were complex).
     """
+    if getattr(value, "records_operations", False):
+        return cast(FloatArray, value)
     array = np.asarray(value)
     return array if array.dtype == np.complex128 else array.astype(np.float64, copy=False)

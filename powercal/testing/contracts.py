@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from powercal.contracts import Loader, Model
 from powercal.errors import ContractError
 from powercal.schema import DeviceTraces
-from powercal.testing import curves, guesses, loaders
+from powercal.testing import batches, curves, guesses, loaders
 from powercal.testing.pulls import check_pulls
 from powercal.testing.simulated import make_traces
 
@@ -23,6 +23,7 @@ _CLAUSES = (
     curves.check_finite,
     curves.check_memory,
     curves.check_derivatives,
+    batches.check_batch,
     guesses.check_guess,
     guesses.check_derived,
 )
@@ -146,6 +147,10 @@ class ModelContract:
     def test_exact_derivatives_agree_with_differences_of_the_curve(self) -> None:
         """To a millionth of each column's largest value; a missing one is zero."""
         self._every(curves.check_derivatives)
+
+    def test_the_traced_curve_has_the_derivatives_of_the_curve(self) -> None:
+        """For batches; a curve that is no single expression is fitted from its jacobian."""
+        self._every(batches.check_batch)
 
     def test_the_guess_is_finite_and_inside_the_bounds(self) -> None:
         """Also with gaps, with one observable alone, and with parameters fixed."""

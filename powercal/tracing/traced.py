@@ -19,6 +19,7 @@ class Traced(NDArrayOperatorsMixin):
     """Stands for an array while a function is traced; ``imaginary`` is None for real ones."""
 
     __array_priority__ = 1000
+    records_operations = True  # what turns its arguments into arrays must let this pass
 
     def __init__(self, graph: Graph, part: Node, imaginary: Node | None = None) -> None:
         self.graph, self.part, self.imaginary = graph, part, imaginary

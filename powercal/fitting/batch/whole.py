@@ -80,26 +80,29 @@ class Batch:
     def block(self, first: int, last: int) -> xr.Dataset:
         """Read, fit and judge the fits of one block."""
         layout = self.layout.part(first, last)
-        data = self._read(first, last)
-        request = self.wishes.request
-        data, _ = choose_observables(data, self.model, request.observables)
+        data = self.read(first, last)
         table = self._table(data)
-        held = self._held(table, data, layout)
-        start = self._start(data, table, held, layout)
-        problem = batch_problem(
-            data, self.model, self.names, table, layout, held, start, request.sigma
-        )
+        problem = self.problem(data, layout)
         if self.plan is None:
             self.plan = self._make_plan(problem)
-        fitted = _fit(problem, self.plan)
+        fitted = fit_block(problem, self.plan)
         quantities = self._judge(fitted, table)
-        if request.intervals == "profile":
+        if self.wishes.request.intervals == "profile":
             fitted, quantities = self._profiled(fitted, quantities, table)
         return self._results(data, layout, fitted, quantities)
 
+    def problem(self, data: DeviceTraces, layout: Layout) -> BatchProblem:
+        """Build the problem of one block that is in memory."""
+        table = self._table(data)
+        held = self._held(table, data, layout)
+        start = self._start(data, table, held, layout)
+        return batch_problem(
+            data, self.model, self.names, table, layout, held, start, self.wishes.request.sigma
+        )
+
     def _profiled(
-        self, fitted: _Fitted, quantities: list[Quantity], table: Table
-    ) -> tuple[_Fitted, list[Quantity]]:
+        self, fitted: Fitted, quantities: list[Quantity], table: Table
+    ) -> tuple[Fitted, list[Quantity]]:
         """Profile; where a profile fell into a deeper minimum, all starts again from there."""
         assert self.plan is not None
         better: dict[int, FloatArray] = {}
@@ -117,14 +120,16 @@ class Batch:
             start = fitted.problem.to_values(fitted.solved.found.x)
             for i, x in better.items():
                 start[i] = fitted.problem.to_values(x)
-            fitted = _fit(replace(fitted.problem, start=start), self.plan)
+            fitted = fit_block(replace(fitted.problem, start=start), self.plan)
             quantities = self._judge(fitted, table)
         return fitted, found
 
-    def _read(self, first: int, last: int) -> DeviceTraces:
+    def read(self, first: int, last: int) -> DeviceTraces:
+        """Return the data of one block, in memory."""
         from powercal.loading import read_block
 
-        return read_block(self.traces, self.layout.over[0], first, last)
+        data = read_block(self.traces, self.layout.over[0], first, last)
+        return choose_observables(data, self.model, self.wishes.request.observables)[0]
 
     def _table(self, data: DeviceTraces) -> Table:
         if self.table is None:
@@ -197,7 +202,7 @@ class Batch:
         """Decide once; the number of all fits tells whether compiling is worth it."""
         return Plan(problem, self.wishes.solver, fits=self.layout.fits)
 
-    def _judge(self, fitted: _Fitted, table: Table) -> list[Quantity]:
+    def _judge(self, fitted: Fitted, table: Table) -> list[Quantity]:
         words = {r.name: (r.unit, r.meaning) for r in table.rows}
         numbers = (
             fitted.problem, fitted.solved.found, fitted.spread, fitted.covariance, fitted.freedom,
@@ -208,7 +213,7 @@ class Batch:
         return found
 
     def _results(
-        self, data: DeviceTraces, layout: Layout, fitted: _Fitted, quantities: list[Quantity]
+        self, data: DeviceTraces, layout: Layout, fitted: Fitted, quantities: list[Quantity]
     ) -> xr.Dataset:
         problem, solved, spread = fitted.problem, fitted.solved, fitted.spread
         found, covariance = solved.found, fitted.covariance
@@ -261,7 +266,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class _Fitted:
+class Fitted:
     """One block after its fits.
 
     ``covariance`` has the scale of the noise in it, ``scale`` is what χ² counts in, ``freedom``
@@ -276,7 +281,7 @@ class _Fitted:
     freedom: FloatArray
 
 
-def _fit(problem: BatchProblem, plan: Plan) -> _Fitted:
+def fit_block(problem: BatchProblem, plan: Plan) -> Fitted:
     """Fit one block."""
     if needs_rounds(problem):
         problem, solved, rows = solve_with_noise(problem, plan)
@@ -284,7 +289,7 @@ def _fit(problem: BatchProblem, plan: Plan) -> _Fitted:
         given = tuple(o.given for o in problem.observed)
         covariance = enlarged(spread.covariance, rows, given)
         freedom = solved.found.count - spread.rank
-        return _Fitted(problem, solved, spread, covariance, np.ones(problem.size), freedom)
+        return Fitted(problem, solved, spread, covariance, np.ones(problem.size), freedom)
     estimated = any(not o.given for o in problem.observed)
     solved = solve(problem, plan, Settings(absolute=not estimated))
     spread = covariances(problem, solved.found)
@@ -293,7 +298,7 @@ def _fit(problem: BatchProblem, plan: Plan) -> _Fitted:
     if estimated:  # one σ per fit: it is what is left over
         scale = _noise_scale(solved.found, freedom)
     covariance = spread.covariance * scale[:, None, None]
-    return _Fitted(problem, solved, spread, covariance, scale, freedom)
+    return Fitted(problem, solved, spread, covariance, scale, freedom)
 
 
 def _noise_scale(found: Found, freedom: FloatArray) -> FloatArray:
