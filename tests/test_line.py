@@ -408,7 +408,9 @@ def test_without_t1_the_gain_is_not_determined_and_n_th_is() -> None:
     """R + p with the gain free: n_th, but neither Γ₁ nor the gain."""
     traces = simulated("absorbed_power", "excited_population", gain_db=37.3)
     fixed = {"attenuation_db": 0.0}
-    result = pc.fit(to_device_plane(traces), "finite_temperature", fixed=fixed)
+    result = pc.fit(
+        to_device_plane(traces), "finite_temperature", fixed=fixed, intervals="covariance"
+    )
     expect(result, n_th=0.06)
     assert {"gamma_1", "gain_db"} <= set(result.undetermined)
 
@@ -443,7 +445,9 @@ def test_a_gain_of_which_nothing_is_known_is_looked_for() -> None:
 def test_a_known_drive_scale_calibrates_the_attenuation() -> None:
     traces = simulated("absorbed_power", "excited_population", attenuation_db=61.7)
     fixed = {"gain_db": 0.0, "drive_scale": WARM["drive_scale"]}
-    result = pc.fit(to_device_plane(traces), "finite_temperature", fixed=fixed)
+    result = pc.fit(
+        to_device_plane(traces), "finite_temperature", fixed=fixed, intervals="covariance"
+    )
     expect(result, attenuation_db=61.7, gamma_1=6e6, n_th=0.06)
 
 
@@ -475,8 +479,9 @@ def test_the_straight_line_of_power_and_population_knows_the_same() -> None:
         noise={"absorbed_power": 0.01 * WATT},
     )
     twice = {n: 2 * traces[n] for n in ("absorbed_power", "absorbed_power_std")}
-    right = pc.fit(DeviceTraces(traces), "power_balance")
-    wrong = pc.fit(DeviceTraces(traces.assign(twice)), "power_balance")
+    doubled = DeviceTraces(traces.assign(twice))
+    right = pc.fit(DeviceTraces(traces), "power_balance", intervals="covariance")
+    wrong = pc.fit(doubled, "power_balance", intervals="covariance")
     assert wrong["gamma_1"].value / right["gamma_1"].value == pytest.approx(2.0, rel=1e-6)
     assert wrong["n_th"].value == pytest.approx(right["n_th"].value, rel=1e-6)
 
@@ -485,7 +490,10 @@ def test_the_uncertainty_of_the_gain_arrives_in_gamma_1() -> None:
     traces = simulated("absorbed_power", "excited_population", gain_db=40.0)
     line = LineCalibration(gain_db=(40.0, 0.3))
     result = pc.fit(
-        to_device_plane(traces, line), "finite_temperature", fixed={"attenuation_db": 0.0}
+        to_device_plane(traces, line),
+        "finite_temperature",
+        fixed={"attenuation_db": 0.0},
+        intervals="covariance",
     )
     # 0.3 dB are 6.9 %; the statistical error is a percent or less.
     relative = result["gamma_1"].stderr / result["gamma_1"].value
@@ -525,6 +533,7 @@ def tilted(table: bool) -> FitResult:
         "finite_temperature",
         fixed={"gain_db": 0.0},
         sigma={"absorbed_power": 0.01 * WATT, "excited_population": 0.01},
+        intervals="covariance",
     )
 
 

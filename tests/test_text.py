@@ -41,7 +41,7 @@ def check_digits(text: str, exponent: int, value: float, stderr: float) -> None:
     assert abs(error - Decimal(repr(stderr))) <= last / 2
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(value=values, ratio=relative)
 def test_shorthand_says_value_and_error_to_half_its_last_digit(value: float, ratio: float) -> None:
     stderr = abs(value) * ratio
@@ -50,7 +50,7 @@ def test_shorthand_says_value_and_error_to_half_its_last_digit(value: float, rat
     check_digits(mantissa, int(exponent or 0), value, stderr)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(
     value=st.floats(-25, 18).map(lambda exponent: 10.0**exponent),
     ratio=relative,
@@ -301,7 +301,7 @@ def test_a_long_table_says_how_many_rows_it_leaves_out() -> None:
     assert "… and 6 more: see result.parameters" in text
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(changes=changes)
 def test_any_result_can_be_described_and_becomes_strict_json(changes: dict[str, Any]) -> None:
     result = make_result(**changes)

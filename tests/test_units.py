@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from powercal.errors import UnitError
@@ -21,6 +21,7 @@ from powercal.units import (
 
 
 @pytest.mark.parametrize("name", UNITS)
+@settings(max_examples=25)  # of each of some thirty units
 @given(value=st.floats(-150, 150))
 def test_every_unit_comes_back_from_si(name: str, value: float) -> None:
     # 1e-12 relative: one power, one logarithm and one product in double precision.

@@ -13,7 +13,7 @@ from .conftest import Run
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "waveguide_qubit"
 SOURCE = (DATA / "sweep_77.hdf5", "--reference", DATA / "background_76.hdf5")
 FIT = ("fit", *SOURCE, "--model", "reflection", "--free", "manifold_weight", "--json")
-ASSUMED = ("--fix", "n_th=0", "--fix", "gamma_phi=0")
+ASSUMED = ("--fix", "n_th=0", "--fix", "gamma_phi=0", "--intervals", "covariance")
 MHZ = 2e6 * pi  # a rate of 1 MHz over 2π
 
 pytestmark = pytest.mark.skipif(

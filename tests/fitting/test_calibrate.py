@@ -55,7 +55,9 @@ KNOWN = {"T1": (T1, 0.005 * T1)}
 
 @pytest.mark.parametrize("known", [KNOWN, {"gamma_1": (1e6, 5e3)}], ids=["T1", "gamma_1"])
 def test_a_gain_that_is_wrong_by_3_db_is_found_within_its_error(known: Any) -> None:
-    found = pc.calibrate_line(recorded(), "finite_temperature", priors=known)
+    found = pc.calibrate_line(
+        recorded(), "finite_temperature", priors=known, intervals="covariance"
+    )
     assert within(found.line.gain_db, GAIN)
     assert within(found.line.attenuation_db, LOSS)
     off = found.against("gain_db", BELIEVED)
@@ -103,12 +105,16 @@ def test_power_alone_with_t1_pins_neither_gain_nor_n_th() -> None:
 def test_a_stored_line_gives_gamma_1_of_another_qubit_with_the_lines_error_in_it(
     tmp_path: Path,
 ) -> None:
-    found = pc.calibrate_line(recorded(), "finite_temperature", t1=KNOWN["T1"])
+    found = pc.calibrate_line(
+        recorded(), "finite_temperature", t1=KNOWN["T1"], intervals="covariance"
+    )
     pc.write_line(tmp_path / "line.json", found.line, found.origin())
     line = pc.read_line(tmp_path / "line.json")
     assert line == found.line
     other = TRUTH | {"gamma_1": 2e6, "n_th": 0.02}
-    result = pc.fit(recorded(7, line=line, values=other), "finite_temperature")
+    result = pc.fit(
+        recorded(7, line=line, values=other), "finite_temperature", intervals="covariance"
+    )
     gamma_1 = result["gamma_1"]
     assert abs(gamma_1.value - 2e6) < 4 * gamma_1.stderr
     share = np.log(10) / 10 * line.gain_db[1]  # a decibel of gain is 23 % of Γ₁
@@ -118,7 +124,9 @@ def test_a_stored_line_gives_gamma_1_of_another_qubit_with_the_lines_error_in_it
 
 def test_the_correlation_of_gain_and_attenuation_is_kept() -> None:
     # Far from resonance all power comes back: gain less attenuation is known far better than each.
-    found = pc.calibrate_line(recorded(), "finite_temperature", t1=KNOWN["T1"])
+    found = pc.calibrate_line(
+        recorded(), "finite_temperature", t1=KNOWN["T1"], intervals="covariance"
+    )
     line = found.line
     assert line.correlation > 0.999
     difference = line.gain_db[0] - line.attenuation_db[0]
@@ -163,7 +171,7 @@ def test_what_the_user_knows_of_one_level_sets_its_correlation_with_the_other_as
     assert set(table.priors) == {Prior("attenuation_db", 61.4, 0.1), Prior("gain_db", 40.0, 1.0)}
 
 
-@pytest.mark.parametrize("count", [20, pytest.param(300, marks=pytest.mark.statistics)])
+@pytest.mark.parametrize("count", [10, pytest.param(300, marks=pytest.mark.statistics)])
 def test_the_error_of_the_gain_is_honest(count: int) -> None:
     pulls = gain_pulls(count)
     assert abs(np.mean(pulls)) < 4 / np.sqrt(count)

@@ -11,7 +11,7 @@ from powercal.schema import DeviceTraces
 from tests.fitting.systems import DRIVEN, driven, gamma_2, sweep
 
 OPEN = ("n_th", "gamma_phi", "drive_scale")
-STARTS = 100
+COUNTS = [20, pytest.param(100, marks=pytest.mark.statistics)]
 
 
 @pytest.fixture(scope="module")
@@ -19,10 +19,10 @@ def absorbed() -> DeviceTraces:
     return driven(DRIVEN, noise=1e-2, seed=61, inputs=sweep(DRIVEN, 7, 21))
 
 
-def random_starts() -> list[dict[str, float]]:
+def random_starts(count: int) -> list[dict[str, float]]:
     rng = np.random.default_rng(62)
     starts = []
-    for _ in range(STARTS):
+    for _ in range(count):
         factors = 5.0 ** rng.uniform(-1, 1, 3)
         rates = ("gamma_1", "gamma_phi", "drive_scale")
         start = {n: DRIVEN[n] * f for n, f in zip(rates, factors, strict=True)}
@@ -30,9 +30,12 @@ def random_starts() -> list[dict[str, float]]:
     return starts
 
 
-def test_no_start_makes_a_temperature_out_of_absorbed_power(absorbed: DeviceTraces) -> None:
+@pytest.mark.parametrize("count", COUNTS)
+def test_no_start_makes_a_temperature_out_of_absorbed_power(
+    absorbed: DeviceTraces, count: int
+) -> None:
     rates, widths = [], []
-    for start in random_starts():
+    for start in random_starts(count):
         result = pc.fit(absorbed, "finite_temperature", start=start, intervals="covariance")
         for name in OPEN:
             found = result[name]
@@ -50,7 +53,7 @@ def test_no_start_makes_a_temperature_out_of_absorbed_power(absorbed: DeviceTrac
 
 def test_allowed_ranges_do_not_know_the_start(absorbed: DeviceTraces) -> None:
     found = []
-    for start in random_starts()[:4]:
+    for start in random_starts(4):
         result = pc.fit(absorbed, "finite_temperature", start=start)
         for name in OPEN:
             low, high = result[name].allowed or (np.nan, np.nan)
@@ -89,7 +92,7 @@ def test_a_measured_population_gives_all_the_others() -> None:
 def test_with_one_known_number_every_start_ends_at_the_truth(
     absorbed: DeviceTraces, known: str
 ) -> None:
-    for start in random_starts()[:20]:
+    for start in random_starts(8):
         own = {n: v for n, v in start.items() if n != known}
         result = pc.fit(
             absorbed,

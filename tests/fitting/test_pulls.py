@@ -317,7 +317,7 @@ def judge(case: Case, count: int) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_estimates_scatter_about_the_truth_as_their_errors_say(name: str) -> None:
-    judge(CASES[name], 100)
+    judge(CASES[name], 34)
 
 
 @pytest.mark.statistics
@@ -334,7 +334,8 @@ def test_errors_hold_also_where_the_noise_of_a_trace_is_known_from_eleven_points
 
 # ---- intervals ----
 
-# 40 data sets: the number covered lies inside with probability 1 − 1e-4 if the intervals are true.
+# The number covered lies inside with probability 1 − 1e-4 if the intervals are true. 26 data sets
+# are the fewest of which all 26 inside a 68 % interval are too many: both errors can show.
 _RISK = 1e-4
 
 
@@ -386,7 +387,7 @@ PROFILED = {
 
 @pytest.mark.parametrize("name", PROFILED)
 def test_profile_intervals_cover_the_truth_as_often_as_they_say(name: str) -> None:
-    expect_coverage(name, 40)
+    expect_coverage(name, 26)
 
 
 @pytest.mark.statistics

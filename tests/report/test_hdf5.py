@@ -21,7 +21,7 @@ from powercal.report import hdf5, read_report, write_report
 
 letters = st.text(string.ascii_letters, min_size=1, max_size=8)
 slow = settings(
-    max_examples=20,  # each writes and reads a file; test_record.py tries many more results
+    max_examples=8,  # each writes and reads a file; test_record.py tries many more results
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -355,12 +355,13 @@ def test_a_record_of_other_fields_is_refused(tmp_path: Path) -> None:
         read_report(path)
 
 
-def test_no_flipped_byte_goes_unnoticed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.statistics)])
+def test_no_flipped_byte_goes_unnoticed(tmp_path: Path, count: int) -> None:
     result = make_result()
     path = write_report(tmp_path / "a.h5", result)
     content = path.read_bytes()
     generator = np.random.default_rng(1)
-    for place in generator.integers(0, len(content), 60):
+    for place in generator.integers(0, len(content), count):
         damaged = bytearray(content)
         damaged[place] ^= 1 << int(generator.integers(8))
         path.write_bytes(damaged)

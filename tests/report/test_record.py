@@ -16,7 +16,7 @@ def there_and_back(result: FitResult) -> FitResult:
     return decode_result(fields, traces=result.traces, curve=result.curve)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=80, deadline=None, derandomize=True)
 @given(changes=changes)
 def test_any_result_comes_back_equal(changes: dict[str, Any]) -> None:
     result = make_result(**changes)

@@ -18,7 +18,7 @@ class TestTwoLevelBath(ModelContract):
 def test_a_cold_saturated_qubit_takes_half_a_quantum_per_relaxation_time() -> None:
     # s is 1e9 and kT a fiftieth of the quantum: what is left out is below 1e-8.
     (power,) = curve(np.asarray(1e-9), np.asarray(5e9), np.asarray(1e-3), **EXAMPLES)
-    assert float(power) == pytest.approx(HBAR * TWO_PI * 5e9 * 1e6 / 2, rel=1e-8)
+    assert float(power) == pytest.approx(HBAR * TWO_PI * 5e9 * 1e6 / 2, rel=1e-8, abs=0)
 
 
 def test_a_warm_bath_absorbs_less_by_the_difference_of_populations() -> None:
