@@ -6,9 +6,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from powercal.campaign import run_campaign
     from powercal.contracts import Derived, Loader, Model, Option, Parameter
     from powercal.errors import PowercalError
-    from powercal.fitting import CalibratedLine, calibrate_line, fit, fit_each, to_lmfit
+    from powercal.fitting import CalibratedLine, calibrate_line, fit, fit_each, fit_many, to_lmfit
     from powercal.hookspecs import hookimpl
     from powercal.line import (
         AttenuatorChain,
@@ -18,18 +19,26 @@ if TYPE_CHECKING:
         to_device_plane,
         write_line,
     )
-    from powercal.loading import average, open_traces, traces, with_calibration_points
+    from powercal.loading import average, open_large, open_traces, traces, with_calibration_points
     from powercal.registry import get_loader, get_model
-    from powercal.report import read_report, write_report
+    from powercal.report import read_fits, read_report, read_summary, write_report
     from powercal.result import Check, Estimate, FitResult, Flag, Shift
     from powercal.simulation import simulate
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "powercal.campaign": ("run_campaign",),
     "powercal.contracts": ("Derived", "Loader", "Model", "Option", "Parameter"),
     "powercal.errors": ("PowercalError",),
-    "powercal.fitting": ("CalibratedLine", "calibrate_line", "fit", "fit_each", "to_lmfit"),
+    "powercal.fitting": (
+        "CalibratedLine",
+        "calibrate_line",
+        "fit",
+        "fit_each",
+        "fit_many",
+        "to_lmfit",
+    ),
     "powercal.hookspecs": ("hookimpl",),
     "powercal.line": (
         "AttenuatorChain",
@@ -39,9 +48,15 @@ _HOMES = {
         "to_device_plane",
         "write_line",
     ),
-    "powercal.loading": ("average", "open_traces", "traces", "with_calibration_points"),
+    "powercal.loading": (
+        "average",
+        "open_large",
+        "open_traces",
+        "traces",
+        "with_calibration_points",
+    ),
     "powercal.registry": ("get_loader", "get_model"),
-    "powercal.report": ("read_report", "write_report"),
+    "powercal.report": ("read_fits", "read_report", "read_summary", "write_report"),
     "powercal.result": ("Check", "Estimate", "FitResult", "Flag", "Shift"),
     "powercal.simulation": ("simulate",),
 }
@@ -67,12 +82,17 @@ __all__ = [
     "calibrate_line",
     "fit",
     "fit_each",
+    "fit_many",
     "get_loader",
     "get_model",
     "hookimpl",
+    "open_large",
     "open_traces",
+    "read_fits",
     "read_line",
     "read_report",
+    "read_summary",
+    "run_campaign",
     "simulate",
     "to_device_plane",
     "to_lmfit",

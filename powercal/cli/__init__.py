@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 import powercal
+from powercal.cli.batch import batch, watch
 from powercal.cli.calibrating import calibrate_line
 from powercal.cli.fitting import fit
 from powercal.cli.house import House
@@ -16,7 +17,7 @@ __all__ = ["main"]
 
 @click.group(
     cls=House,
-    commands=[fit, calibrate_line, show, inspect, simulate, models, loaders, plugins],
+    commands=[fit, batch, watch, calibrate_line, show, inspect, simulate, models, loaders, plugins],
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(powercal.__version__, prog_name="powercal", message="%(prog)s %(version)s")
@@ -28,7 +29,9 @@ def main() -> None:
       powercal inspect sweep.hdf5                  what the file holds
       powercal models                              what can be fitted
       powercal fit sweep.hdf5 --model reflection   fit it
+      powercal batch cooldown.toml                 fit many files
 
     Exit codes: 0 fine, 1 some of several fits failed, 2 wrong usage, 3 data, names or wishes that
-    do not fit, 4 a broken plugin, 5 a file that cannot be read or written.
+    do not fit, 4 a broken plugin, 5 a file that cannot be read or written, 130 and 143 stopped by
+    Ctrl-C or SIGTERM.
     """

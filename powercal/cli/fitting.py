@@ -22,11 +22,10 @@ from powercal.cli.values import (
     read_by,
 )
 from powercal.errors import PowercalError, ReportError
+from powercal.spelling import OBSERVABLES
 
 if TYPE_CHECKING:
     from powercal.result import FitResult
-
-OBSERVABLES = {"complex": "reflection", "power": "reflected_power"}
 
 Items = list[tuple[str, "FitResult | PowercalError"]]
 

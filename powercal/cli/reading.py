@@ -9,19 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from powercal.cli.values import assignments, quantity, quantity_with_error, read_by
+from powercal.spelling import DECLARED, chain, plain_option, points
 
 if TYPE_CHECKING:
     from powercal.line import LineCalibration
-    from powercal.schema import DeviceTraces, InstrumentTraces
+    from powercal.schema import DeviceTraces
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-# Facts that no file of traces tells and that checks of assumptions need: option, unit, attribute.
-DECLARED = (
-    ("--bath-temperature", "20mK", "K", "temperature of the bath"),
-    ("--anharmonicity", "-200MHz", "Hz", "anharmonicity"),
-    ("--dwell-time", "10us", "s", "time spent at each point"),
-)
 
 
 def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -41,44 +35,18 @@ def _selection(text: str) -> tuple[str, float, float]:
     return parse_selection(text)
 
 
-def _chain(text: str) -> Any:
-    """Read a source temperature and the attenuators behind it, in the order of the signal."""
-    from powercal.line import AttenuatorChain
-
-    source, *stages = text.split(",")
-    pairs = [stage.partition("@") for stage in stages]
-    return AttenuatorChain(
-        quantity(source, "K"), tuple((quantity(a, "dB"), quantity(t, "K")) for a, _, t in pairs)
-    )
-
-
-def _points(text: str) -> tuple[list[int], list[int]]:
-    """Read the numbers of the calibration points in the ground and in the excited state."""
-    from powercal.errors import UnitError
-
-    try:
-        ground, excited = ([int(i) for i in part.split(",")] for part in text.split(":"))
-    except ValueError as reason:
-        raise UnitError(f"{text!r} is not of the form of 0,1:2,3; write it so") from reason
-    return ground, excited
-
-
 def _line(given: Mapping[str, Any]) -> LineCalibration | None:
     """Join what the options say of the line; a level that is given twice is refused."""
-    from dataclasses import replace
+    from powercal.errors import ConfigError
+    from powercal.line import read_line
+    from powercal.loading.device import line_with
 
-    from powercal.line import LineCalibration, read_line
-
-    line = LineCalibration() if given["line"] is None else read_line(given["line"])
-    for name in ("attenuation_db", "gain_db"):
-        if given[name] is None:
-            continue
-        if getattr(line, name) is not None:
-            raise click.UsageError(f"{name} is given twice, also with --line; keep one.")
-        line = replace(line, **{name: given[name]})
-    if given["chain"] is not None:
-        line = replace(line, chain=given["chain"])
-    return None if line == LineCalibration() else line
+    line = None if given["line"] is None else read_line(given["line"])
+    levels = {name: given[name] for name in ("attenuation_db", "gain_db")}
+    try:
+        return line_with(line, levels, given["chain"])
+    except ConfigError as error:
+        raise click.UsageError(f"{error}.") from error
 
 
 def _range(option: str, target: str, meaning: str) -> Callable[[Command], Command]:
@@ -120,12 +88,12 @@ def trace_options() -> Callable[[Command], Command]:
     level = read_by(partial(quantity_with_error, unit="dB"))
     declared = [
         click.option(
-            name,
+            f"--{name.replace('_', '-')}",
             metavar="QUANTITY",
             callback=read_by(partial(quantity, unit=unit)),
             help=f"The {meaning}, for the checks of assumptions, e.g. {example}.",
         )
-        for name, example, unit, meaning in DECLARED
+        for name, (unit, meaning, example) in DECLARED.items()
     ]
     return together(
         click.option(
@@ -141,7 +109,7 @@ def trace_options() -> Callable[[Command], Command]:
         click.option(
             "--chain",
             metavar="SOURCE,LOSS@T,...",
-            callback=read_by(_chain),
+            callback=read_by(chain),
             help="Attenuators before the device, for n_line, e.g. 300K,20dB@4K,20dB@10mK.",
         ),
         _range("--select", "selected", "Keep this range, e.g. frequency=6.54GHz..6.55GHz"),
@@ -153,7 +121,7 @@ def trace_options() -> Callable[[Command], Command]:
         click.option(
             "--calibration-points",
             metavar="GROUND:EXCITED",
-            callback=read_by(_points),
+            callback=read_by(points),
             help="Which points were taken in the two states, e.g. 0,1:2,3; of a sweep without its "
             "own calibration points -4,-3:-2,-1.",
         ),
@@ -171,99 +139,27 @@ def trace_options() -> Callable[[Command], Command]:
 
 def loader_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the loader is asked, numbers as numbers."""
-    asked: dict[str, Any] = {n: _plain(v) for n, v in given["loader_options"].items()}
+    asked: dict[str, Any] = {n: plain_option(v) for n, v in given["loader_options"].items()}
     return asked | ({"mapping": given["mapping"]} if given["mapping"] else {})
-
-
-def _plain(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
 
 
 def device_traces(source: str, given: Mapping[str, Any]) -> DeviceTraces:
     """Open, cut, and say how the traces relate to the device."""
-    from powercal.line import to_device_plane
-    from powercal.schema import DeviceTraces
+    from powercal import loading
 
-    traces = _cut(_opened(source, given), "select", given["selected"])
-    traces = _cut(traces, "drop", given["dropped"])
-    traces = _reduced(traces, given)
-    reference = None
-    if given["reference"] is not None:
-        reference = _opened(given["reference"], given)
-        reference = _cut(reference, "select", given["reference_selected"])
-    device = to_device_plane(traces, _line(given), reference)
-    names = [option.removeprefix("--").replace("-", "_") for option, *_ in DECLARED]
-    declared = {name: given[name] for name in names if given[name] is not None}
-    return DeviceTraces(device.assign_attrs(declared))
-
-
-def _reduced(traces: InstrumentTraces, given: Mapping[str, Any]) -> InstrumentTraces:
-    """Average repeats and turn a raw signal into a population, where that is asked for."""
-    from powercal.loading import average, with_calibration_points
-
-    for dim in given["average"]:
-        traces = average(traces, dim)
-    if given["calibration_points"] is None:
-        return traces
-    ground, excited = given["calibration_points"]
-    return with_calibration_points(traces, ground=ground, excited=excited)
-
-
-def _opened(path: str, given: Mapping[str, Any]) -> InstrumentTraces:
-    from powercal.loading import open_traces
-
-    asked = loader_arguments(given)
-    if given["plane"] is None:
-        traces = open_traces(path, loader=given["loader"], merge=given["merge"], **asked)
-    else:
-        declared = _with_plane(path, given["loader"], asked, given["plane"])
-        traces = open_traces(declared, merge=given["merge"])
-    return traces if given["channel"] is None else _one_channel(traces, given["channel"])
-
-
-def _with_plane(path: str, wanted: str | None, asked: Mapping[str, Any], plane: str) -> Any:
-    """Read a file before the check of traces, which refuses those without a plane."""
-    import hashlib
-
-    from powercal.loading.files import ask_loader, check_options, choose_loader, existing_file
-    from powercal.schema import with_flag
-
-    file = existing_file(path)
-    loader, name = choose_loader(file, wanted)
-    check_options(loader, asked)
-    traces = ask_loader(loader, name, "load", file, asked)
-    said = traces.attrs.get("plane")
-    if said not in (None, plane):
-        traces = with_flag(traces, f"plane was declared to be {plane!r}; the loader said {said!r}")
-    with file.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
-    known = {"source": file.name, "source_sha256": digest, "loader": name}
-    return traces.assign_attrs(plane=plane, **known)
-
-
-def _one_channel(traces: InstrumentTraces, name: str) -> InstrumentTraces:
-    from powercal.errors import TraceSchemaError, unknown_name
-    from powercal.schema import InstrumentTraces, with_flag
-
-    if "channel" not in traces.coords:
-        raise TraceSchemaError(
-            f"{traces.attrs['source']} has no channels to choose from; leave out --channel {name!r}"
-        )
-    names = [str(value) for value in traces["channel"].values.ravel()]
-    if name not in names:
-        raise unknown_name(f"channel in {traces.attrs['source']}", name, names)
-    one = traces.isel(channel=names.index(name), drop=True)
-    return InstrumentTraces(with_flag(one, f"channel {name!r} of {', '.join(names)} was chosen"))
-
-
-def _cut(
-    traces: InstrumentTraces, verb: str, ranges: tuple[tuple[str, float, float], ...]
-) -> InstrumentTraces:
-    from powercal.loading import select
-
-    for name, low, high in ranges:
-        traces = select(traces, **{verb: {name: (low, high)}})
-    return traces
+    reading = loading.Reading(
+        loader=given["loader"],
+        options=loader_arguments(given),
+        plane=given["plane"],
+        channel=given["channel"],
+        merge=given["merge"],
+        selected=given["selected"],
+        dropped=given["dropped"],
+        average=given["average"],
+        calibration_points=given["calibration_points"],
+        reference=given["reference"],
+        reference_selected=given["reference_selected"],
+        line=_line(given),
+        declared={name: given[name] for name in DECLARED if given[name] is not None},
+    )
+    return loading.device_traces(source, reading)

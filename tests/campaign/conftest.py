@@ -1,0 +1,34 @@
+"""Campaigns that many tests look at and none may change."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from powercal.campaign import run_campaign
+
+from .folders import make_folder
+
+
+@pytest.fixture(scope="session")
+def forty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run file of forty files, whose campaign ran undisturbed."""
+    run = make_folder(tmp_path_factory.mktemp("forty"), 40)
+    run_campaign(run, workers=0)
+    return run
+
+
+@pytest.fixture(scope="session")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run file of three files that are done."""
+    run = make_folder(tmp_path_factory.mktemp("three"), 3)
+    run_campaign(run, workers=0)
+    return run
+
+
+@pytest.fixture
+def run(three: Path, tmp_path: Path) -> Path:
+    """Three files that are done, to be changed."""
+    return shutil.copytree(three.parent, tmp_path, dirs_exist_ok=True) / three.name
