@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from powercal.campaign.workers import Crew, Outcome
 from powercal.errors import ConfigError, PowercalError
+from powercal.processes.workers import Crew, Outcome
 
 _PATIENCE = 10.0  # seconds to find the scheduler
 # Two tasks for each thread keep it busy while one record travels; more would only fill memory.

@@ -265,7 +265,7 @@ def _outcomes(workers: Workers, tasks: Iterator[dict[str, Any]]) -> Any:
             timeout=workers.timeout,
             memory_limit=workers.memory_limit,
         )
-    from powercal.campaign.workers import run_tasks
+    from powercal.processes.workers import run_tasks
 
     number = processors() if workers.number is None else workers.number
     if number == 0 and (workers.timeout is not None or workers.memory_limit is not None):

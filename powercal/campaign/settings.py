@@ -51,6 +51,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
         "start",
         "sigma",
         "intervals",
+        "over",
     ),
 }
 TABLES = tuple(_KEYS)
@@ -182,6 +183,9 @@ def _model(table: Table) -> Settings:
     free = table.texts("free")
     table.read("free", lambda: read_quantities(dict.fromkeys(free, ""), units, whose, _unread))
     per, sigma = table.spellings("per"), table.spellings("sigma")
+    over = table.texts("over")
+    if over and per:
+        raise table.error("over", "fits made together have no per; leave one of the two out")
     table.read("per", lambda: read_quantities(per, units, whose, _unread))
     return {
         "name": name,
@@ -194,6 +198,7 @@ def _model(table: Table) -> Settings:
         "start": read("start", quantity),
         "sigma": table.read("sigma", lambda: read_spreads(sigma, "sigma")),
         "intervals": table.text("intervals", ("profile", "covariance")) or "profile",
+        "over": list(over),
     }
 
 

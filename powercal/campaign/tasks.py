@@ -6,6 +6,7 @@ worker writes, so that nothing large travels.
 
 from __future__ import annotations
 
+import json
 import traceback
 import warnings
 from collections import Counter
@@ -19,9 +20,11 @@ from powercal.campaign.names import report_name
 from powercal.campaign.run_file import reading_of
 from powercal.campaign.settings import Settings
 from powercal.errors import DataError, PowercalError, ReportError
-from powercal.fitting import batch_dimensions, fit, fit_each
+from powercal.fitting import batch_dimensions, fit, fit_each, fit_many
+from powercal.fitting.batch.descent import CONVERGED
+from powercal.fitting.batch.verdicts import CODE
 from powercal.loading import device_traces
-from powercal.report import write_report
+from powercal.report import read_fits, write_report
 from powercal.result import FitResult
 from powercal.schema import DeviceTraces
 from powercal.text import to_json
@@ -96,7 +99,12 @@ def _record(task: Mapping[str, Any]) -> dict[str, Any]:
     try:
         traces = _opened(task)
         loader = str(traces.attrs["loader"])
-        for item, result in results_of(traces, task["settings"]["model"]):
+        if task["settings"]["model"]["over"]:
+            rows, reports = _together(task, traces)
+            items: Items = ()
+        else:
+            items = results_of(traces, task["settings"]["model"])
+        for item, result in items:
             rows.append(_row_of(item, result, task))
             if isinstance(result, FitResult):
                 reports.append(_reported(task, item, result))
@@ -129,26 +137,58 @@ class _Passing(DataError):
     """A failure that another attempt may mend, so that the ledger does not keep it."""
 
 
-def results_of(traces: DeviceTraces, model: Settings) -> Items:
-    """Fit what one source holds; one (label, result) per item, in order.
-
-    The place for a batch solver: data with dimensions that the model does not consume are many
-    fits of one problem.
-    """
-    wishes = {
+def _wishes(model: Settings) -> dict[str, Any]:
+    """Return what is asked of every fit."""
+    return {
         "free": model["free"],
         "fixed": model["fixed"],
         "priors": {name: (mean, std) for name, (mean, std) in model["priors"].items()},
-        "per": model["per"],
         "observables": tuple(model["observables"]),
         "start": model["start"],
         "sigma": model["sigma"],
         "intervals": model["intervals"],
         **model["options"],
     }
+
+
+def results_of(traces: DeviceTraces, model: Settings) -> Items:
+    """Fit what one source holds; one (label, result) per item, in order."""
+    wishes = {**_wishes(model), "per": model["per"]}
     if batch_dimensions(traces, model["name"]):
         return fit_each(traces, model["name"], **wishes)
     return [("", fit(traces, model["name"], **wishes))]
+
+
+def _together(task: Mapping[str, Any], traces: DeviceTraces) -> tuple[list[Row], list[list[str]]]:
+    """Make all fits of a source at once: one file of results, and one row about all of them."""
+    model = task["settings"]["model"]
+    name = report_name(task["stem"], "")
+    path = Path(task["output"]) / "reports" / name
+    wishes = _wishes(model)
+
+    def write() -> None:
+        fit_many(traces, model["name"], over=model["over"], output=path, **wishes).close()
+
+    _written(write)
+    with read_fits(path) as found:
+        converged = found["outcome"] == CONVERGED
+        undetermined = (found["status"] == CODE["undetermined"]).any("quantity")
+        row: Row = {
+            "item": "",
+            "status": "ok",
+            "model": model["name"],
+            "observables": json.loads(found.attrs["observables"])["names"],
+            "chi2": float(found["chi2"].where(converged).sum()),
+            "ndata": int(found["ndata"].where(converged, 0).sum()),
+            "nfree": int((found["ndata"] - found["rank"]).where(converged, 0).sum()),
+            "verdicts": {
+                "converged": bool(converged.all()),
+                "identifiable": not bool(undetermined.any()),
+            },
+            "flags": [f"{int(converged.sum())} of {converged.size} fits made together converged"],
+            "estimates": [],
+        }
+    return [{**row, "report": name}], [[name, digest_of(path)]]
 
 
 def _reported(task: Mapping[str, Any], item: str, result: FitResult) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +37,7 @@ def fit_many(
     derived: bool = True,
     solver: str = "auto",
     output: str | os.PathLike[str] | None = None,
+    workers: int = 0,
     **options: str,
 ) -> xr.Dataset:
     """Fit a model to every index of some dimensions of the data.
@@ -67,6 +68,8 @@ def fit_many(
     output : path, optional
         Write the results to this file, block by block, and return it opened but unread: a million
         fits take no more memory than one block.
+    workers : int
+        Worker processes; 0: all is done in this one. A worker that dies costs only its block.
     **options : str
         Options of the model.
 
@@ -90,12 +93,44 @@ def fit_many(
         traces, model, tuple(over), (free, observables), fixed, priors, start, sigma, intervals,
         derived, solver, options,
     )  # fmt: skip
-    blocks = ((first, last, batch.block(first, last)) for first, last in batch.layout.blocks())
+    if workers:
+        blocks = _in_workers(batch, model, traces, options, workers)
+    else:
+        blocks = ((first, last, batch.block(first, last)) for first, last in batch.layout.blocks())
     if output is None:
-        return _joined([block for _, _, block in blocks])
+        return _joined([block for _, _, block in sorted(blocks, key=lambda b: b[0])])
     from powercal.report import read_fits, write_fits
 
     return read_fits(write_fits(output, blocks, batch.layout.over_shape[0]))
+
+
+def _in_workers(
+    batch: Batch, model: str | Model, traces: DeviceTraces, options: Mapping[str, str], workers: int
+) -> Iterator[tuple[int, int, xr.Dataset]]:
+    """Hand the blocks to processes: a model travels by its name only."""
+    from powercal.fitting.batch.remote import fit_in_workers
+
+    if not isinstance(model, str):
+        raise FitError(
+            f"worker processes need a model that a plugin offers by name; {model.name!r} was "
+            f"handed over as an object: leave workers out"
+        )
+    request, wishes = batch.wishes.request, batch.wishes
+    per_fit = wishes.per_fit
+    asked = {
+        "over": list(batch.layout.over),
+        "free": list(request.free),
+        "fixed": {k: v for k, v in request.fixed.items() if k not in per_fit["fixed"]},
+        "priors": {k: list(v) for k, v in request.priors.items()},
+        "observables": list(request.observables),
+        "start": {k: v for k, v in request.start.items() if k not in per_fit["start"]},
+        "sigma": dict(request.sigma),
+        "intervals": request.intervals,
+        "derived": wishes.derived,
+        "solver": wishes.solver,
+    }
+    plan = {"wishes": asked, "options": dict(options), "model": model}
+    return fit_in_workers(traces, batch.layout, plan, per_fit, workers)
 
 
 def _joined(parts: list[xr.Dataset]) -> xr.Dataset:

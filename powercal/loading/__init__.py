@@ -2,7 +2,7 @@
 
 from powercal.loading.arrays import traces
 from powercal.loading.averaging import average
-from powercal.loading.blocks import open_large, read_block
+from powercal.loading.blocks import file_of, open_large, read_block
 from powercal.loading.calibration import with_calibration_points
 from powercal.loading.device import Reading, device_traces
 from powercal.loading.files import open_traces
@@ -13,6 +13,7 @@ __all__ = [
     "Reading",
     "average",
     "device_traces",
+    "file_of",
     "inspect_source",
     "open_large",
     "open_traces",

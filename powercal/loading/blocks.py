@@ -12,7 +12,7 @@ from powercal.schema import DeviceTraces, InstrumentTraces, check_traces
 if TYPE_CHECKING:
     import xarray as xr
 
-UNCHECKED = "checked_in_blocks"
+UNCHECKED = "opened_unread"  # holds the path, and goes when a block is read
 
 
 def open_large(source: str | os.PathLike[str]) -> InstrumentTraces:
@@ -48,7 +48,7 @@ def open_large(source: str | os.PathLike[str]) -> InstrumentTraces:
         ) from error
     attrs = {k: v for k, v in data.attrs.items() if k != "powercal_traces"}
     data = data.drop_attrs(deep=False).assign_attrs(
-        **attrs, **{UNCHECKED: 1, "source": path.name, "loader": "hdf5"}
+        **attrs, **{UNCHECKED: str(path.resolve()), "source": path.name, "loader": "hdf5"}
     )
     return InstrumentTraces(_paired(data))
 
@@ -67,6 +67,11 @@ def _joined(part: xr.Dataset) -> xr.Dataset:
 
     doubled = [n for n in part.variables if f"{n}_real" in part.variables]
     return join_complex(part.drop_vars(doubled))
+
+
+def file_of(traces: xr.Dataset) -> str | None:
+    """Return the file of traces that :func:`open_large` opened; None for others."""
+    return traces.attrs.get(UNCHECKED)
 
 
 def read_block(traces: DeviceTraces, dim: str, first: int, last: int) -> DeviceTraces:

@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from powercal.campaign import distributed, workers
+from powercal.campaign import distributed
 from powercal.campaign.distributed import carry_out, dismiss, run_tasks_on
-from powercal.campaign.workers import Outcome, run_tasks
 from powercal.errors import ConfigError, PowercalError
-from tests.campaign.hazards import THIS
+from powercal.processes import workers
+from powercal.processes.workers import Outcome, run_tasks
+from tests.processes.hazards import THIS
 
 ACT = f"{THIS}:act"
 HARMS = {3: "segfault", 9: "hang", 14: "raise", 17: "system_exit", 23: "hog", 30: "exit"}
@@ -39,7 +40,7 @@ def cluster() -> Iterator[Any]:
 
 def import_little() -> None:
     """Let the fork server of a worker import no more than these tasks need: that takes time."""
-    workers._PRELOADED[:] = ["powercal.campaign.serving", THIS]
+    workers._PRELOADED[:] = ["powercal.processes.serving", THIS]
 
 
 def distributed_client(cluster: Any) -> Any:

@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 
 import powercal as pc
-from powercal.campaign import run_campaign, workers
-from powercal.campaign.workers import Outcome
+from powercal.campaign import run_campaign
 from powercal.errors import ConfigError, FitError, ReportError
 from powercal.loaders.hdf5 import save_traces
+from powercal.processes import workers
+from powercal.processes.workers import Outcome
 from powercal.report import read_summary
 
 from .folders import RUN, digests, half_written, identities, make_folder, repeats, trace, write_run

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import xarray as xr
 
 import powercal as pc
 from powercal.campaign import ledger, tasks
 from powercal.campaign.ledger import Ledger
 from powercal.campaign.run_file import read_run_file
 from powercal.campaign.tasks import perform
-from powercal.errors import FitError
+from powercal.errors import ConfigError, FitError
 from powercal.loaders.hdf5 import save_traces
 
 from .folders import RUN, digests, make_folder, repeats, trace, write_run
@@ -181,3 +182,22 @@ def test_no_result_says_where_on_this_machine_the_files_lie(tmp_path: Path) -> N
     for path in (place / "results").rglob("*.*"):
         assert b"secretfolder" not in path.read_bytes()
     assert len(digests(place / "results")) == 5  # a report, two records, the summary twice
+
+
+def test_fits_made_together_are_one_file_and_one_row(root: Path) -> None:
+    save_traces(root / "raw" / "a.h5", repeats((1, 2, 3), empty=1))
+    answer = perform(task_of(root, RUN + 'over = ["repeat"]\n'))
+    (row,) = record_of(root)["rows"]
+    assert (answer["items"], answer["failed"], answer["acknowledged"]) == (1, 0, True)
+    assert row["flags"] == ["2 of 3 fits made together converged"]
+    assert row["verdicts"] == {"converged": False, "identifiable": True}
+    device = pc.to_device_plane(pc.open_traces(root / "raw" / "a.h5"))
+    told = pc.fit_many(device, "power_balance", over=("repeat",))
+    with pc.read_fits(root / "results" / "reports" / row["report"]) as stored:
+        xr.testing.assert_equal(stored.load(), told)
+
+
+def test_fits_made_together_have_no_per(root: Path) -> None:
+    save_traces(root / "raw" / "a.h5", repeats((1, 2)))
+    with pytest.raises(ConfigError, match="made together have no per"):
+        task_of(root, RUN + 'over = ["repeat"]\nper = { n_th = "repeat" }\n')

@@ -23,8 +23,9 @@ from powercal.fitting.batch.steps import bounded_steps, solve_scaled
 FloatArray = NDArray[np.float64]
 Index = NDArray[np.intp]
 
-CONVERGED, STUCK, TOO_LONG, NOT_FINITE = 1, 2, 3, 4
+NOT_TRIED, CONVERGED, STUCK, TOO_LONG, NOT_FINITE = range(5)
 OUTCOMES = {
+    NOT_TRIED: "not tried",
     CONVERGED: "converged",
     STUCK: "no step lowers χ² any more",
     TOO_LONG: "too many evaluations",

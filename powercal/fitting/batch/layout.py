@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 FloatArray = NDArray[np.float64]
-BLOCK_POINTS = 4_000_000  # of one array in memory at a time: 32 MB
+BLOCK_POINTS = 2_000_000  # of one array in memory at a time: 16 MB
+WORKER_FITS = 2048  # of one block for a worker process: enough to fill its slots
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,17 @@ class Layout:
         """Number of points of one fit."""
         return int(np.prod(self.inner_shape))
 
-    def blocks(self) -> Iterator[tuple[int, int]]:
-        """Yield ranges of the first of the repeated dimensions that fit into memory."""
+    def blocks(self, most: int | None = None) -> Iterator[tuple[int, int]]:
+        """Yield ranges of the first of the repeated dimensions that fit into memory.
+
+        ``most`` is how many fits a block may have, whatever the number of workers: the same
+        blocks, the same bits.
+        """
         length = self.over_shape[0]
         each = max(self.points * self.fits // max(length, 1), 1)
         step = max(1, BLOCK_POINTS // each)
+        if most is not None:
+            step = max(1, min(step, most * length // max(self.fits, 1)))
         for start in range(0, length, step):
             yield start, min(start + step, length)
 

@@ -155,7 +155,7 @@ class Loaded:
             values if not np.iscomplexobj(values) else (values.imag, values.real)[not signal.part]
         )
         own = self._weights[k]
-        if own is not None and own.shape[0] > 1:
+        if own is not None and _sigma(observed.sigma).shape[0] > 1:
             own[slots] = 1.0 / _sigma(observed.sigma)[rows]
         gaps = ~np.isfinite(np.add.reduce(values, axis=1))
         if usable is not None:

@@ -27,7 +27,7 @@ def coded(meanings: Mapping[int, str]) -> dict[str, Any]:
 
 
 STATUS_ATTRS = coded(dict(enumerate(STATUSES)))
-OUTCOME_ATTRS = coded({0: "not tried", **OUTCOMES})
+OUTCOME_ATTRS = coded(OUTCOMES)
 
 
 def results(

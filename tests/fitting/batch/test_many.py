@@ -292,3 +292,40 @@ def test_one_of_many_needs_its_data_and_an_index() -> None:
         pc.to_lmfit(many, traces)
     with pytest.raises(FitError, match="do not hold their data"):
         pc.to_lmfit(many.isel(trace=0))
+
+
+def test_worker_processes_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("powercal.fitting.batch.layout.WORKER_FITS", 3)
+    traces, truth = driven(8, points=41)
+    scale = xr.DataArray(truth["drive_scale"], dims="trace")
+    here = pc.fit_many(
+        traces, "finite_temperature", over=("trace",), solver="numpy", fixed={"drive_scale": scale}
+    )
+    there = pc.fit_many(
+        traces,
+        "finite_temperature",
+        over=("trace",),
+        solver="numpy",
+        fixed={"drive_scale": scale},
+        workers=2,
+    )
+    xr.testing.assert_equal(here, there)
+    assert here.attrs == there.attrs
+
+
+def test_worker_processes_read_a_file_themselves(tmp_path: Path) -> None:
+    from powercal.loaders.hdf5 import save_traces
+
+    traces, _ = driven(5, points=41)
+    save_traces(tmp_path / "many.h5", traces)
+    lazy = pc.to_device_plane(pc.open_large(tmp_path / "many.h5"))
+    there = pc.fit_many(lazy, "finite_temperature", over=("trace",), solver="numpy", workers=1)
+    here = pc.fit_many(traces, "finite_temperature", over=("trace",), solver="numpy")
+    xr.testing.assert_equal(here, there)
+
+
+def test_a_model_object_does_not_travel_to_other_processes() -> None:
+    traces, _ = driven(2)
+    model = pc.get_model("finite_temperature")
+    with pytest.raises(FitError, match="worker processes need a model that a plugin offers"):
+        pc.fit_many(traces, model, over=("trace",), workers=1)

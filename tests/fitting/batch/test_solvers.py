@@ -296,6 +296,8 @@ def test_fits_that_do_not_converge_go_to_lmfit_and_are_counted() -> None:
 
 def test_slots_hold_fewer_fits_than_there_are() -> None:
     problem = batch(2500)
+    one_for_all = replace(problem.observed[1], sigma=np.full((1, 1), 0.01))
+    problem = replace(problem, observed=(problem.observed[0], one_for_all))
     found = descend(
         lambda slots: GramEvaluator(problem, slots),
         problem.to_coordinates(problem.start),

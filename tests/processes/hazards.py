@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from powercal.campaign import shared
+from powercal.processes import shared
 
 Array = NDArray[Any]
-THIS = "tests.campaign.hazards"
+THIS = "tests.processes.hazards"
 HELD: list[Any] = []
 TRAPS: list[int] = []
 

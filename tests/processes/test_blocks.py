@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from powercal.campaign.shared import BlockOutcome, run_blocks
 from powercal.errors import DataError
-from tests.campaign.hazards import THIS, rows
+from powercal.processes.shared import BlockOutcome, run_blocks
+from tests.processes.hazards import THIS, rows
 
 Array = NDArray[Any]
 BLOCKS = [(0, 4), (4, 8), (8, 11)]

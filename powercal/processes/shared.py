@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from powercal.campaign.serving import Parcel, allow, resolve, sentence
-from powercal.campaign.workers import Crew
 from powercal.errors import DataError
+from powercal.processes.serving import Parcel, allow, resolve, sentence
+from powercal.processes.workers import Crew
 
 Array = NDArray[Any]
 Arrays = Mapping[str, Array]

@@ -27,8 +27,8 @@ from multiprocessing.process import BaseProcess
 from types import ModuleType
 from typing import Any
 
-from powercal.campaign.serving import ONE_THREAD, resolve, sentence, serve
 from powercal.errors import PowercalError
+from powercal.processes.serving import ONE_THREAD, resolve, sentence, serve
 
 _PRELOADED = [
     "numpy",
@@ -40,7 +40,7 @@ _PRELOADED = [
     "powercal.loading",
     "powercal.registry",
     "powercal.report",
-    "powercal.campaign.serving",
+    "powercal.processes.serving",
 ]
 # What came through the pipe for one task; the bytes belong to the record.
 Delivery = tuple["Outcome", list[bytearray]]

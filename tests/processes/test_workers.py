@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from powercal.campaign.workers import Outcome, run_tasks
 from powercal.errors import PowercalError
-from tests.campaign.hazards import THIS
+from powercal.processes.workers import Outcome, run_tasks
+from tests.processes.hazards import THIS
 
 ROOT = Path(__file__).parents[2]
 MEGABYTE = 10**6
@@ -175,9 +175,9 @@ def test_workers_do_not_mind_the_ctrl_c_that_the_terminal_sends_them_too() -> No
 
 # A script with no guard for its main part, as people write them.
 SCRIPT = f"""
-from powercal.campaign import workers
+from powercal.processes import workers
 import sys
-workers._PRELOADED[:] = ["powercal.campaign.serving", "{THIS}"]
+workers._PRELOADED[:] = ["powercal.processes.serving", "{THIS}"]
 print("the script runs", flush=True)
 tasks = [{{"number": i, "harm": "hang_with_the_lock", "begun": sys.argv[1 + i]}} for i in range(2)]
 list(workers.run_tasks(tasks, "{THIS}:act", workers=2, timeout=None, memory_limit=None))
