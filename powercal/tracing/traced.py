@@ -16,13 +16,23 @@ class NotTraceableError(Exception):
 
 
 class Traced(NDArrayOperatorsMixin):
-    """Stands for an array while a function is traced; ``imaginary`` is None for real ones."""
+    """Stands for an array while a function is traced.
+
+    ``imaginary`` is None for real ones. A complex one is (part + i imaginary)·exp(i turn): phases
+    are kept apart as long as they are only multiplied, for nothing that is squared sees them.
+    """
 
     __array_priority__ = 1000
     records_operations = True  # what turns its arguments into arrays must let this pass
 
-    def __init__(self, graph: Graph, part: Node, imaginary: Node | None = None) -> None:
-        self.graph, self.part, self.imaginary = graph, part, imaginary
+    def __init__(
+        self,
+        graph: Graph,
+        part: Node,
+        imaginary: Node | None = None,
+        turn: Node | None = None,
+    ) -> None:
+        self.graph, self.part, self.imaginary, self.turn = graph, part, imaginary, turn
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if method != "__call__" or kwargs:
@@ -31,6 +41,22 @@ class Traced(NDArrayOperatorsMixin):
         if all(v.imaginary is None for v in values):
             return Traced(self.graph, _real(self.graph, ufunc.__name__, [v.part for v in values]))
         return _complex(self.graph, ufunc.__name__, values)
+
+    def laid_out(self) -> Traced:
+        """Return it with its phase multiplied in: real and imaginary part as they are."""
+        if self.turn is None:
+            return self
+        g, (x, y) = self.graph, self.parts()
+        c, s = g.apply("cos", self.turn), g.apply("sin", self.turn)
+        return Traced(
+            g,
+            g.subtract(g.multiply(x, c), g.multiply(y, s)),
+            g.add(g.multiply(x, s), g.multiply(y, c)),
+        )
+
+    def parts(self) -> tuple[Node, Node]:
+        """Return real and imaginary part before the turn."""
+        return self.part, self.imaginary or self.graph.constant(0)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         name = function.__name__
@@ -53,18 +79,19 @@ class Traced(NDArrayOperatorsMixin):
     @property
     def real(self) -> Traced:
         """The real part."""
-        return Traced(self.graph, self.part)
+        return Traced(self.graph, self.laid_out().part)
 
     @property
     def imag(self) -> Traced:
         """The imaginary part."""
-        return Traced(self.graph, self.imaginary or self.graph.constant(0))
+        return Traced(self.graph, self.laid_out().parts()[1])
 
     def conj(self) -> Traced:
         """The complex conjugate."""
         if self.imaginary is None:
             return self
-        return Traced(self.graph, self.part, self.graph.negative(self.imaginary))
+        turn = None if self.turn is None else self.graph.negative(self.turn)
+        return Traced(self.graph, self.part, self.graph.negative(self.imaginary), turn)
 
     conjugate = conj
 
@@ -129,29 +156,26 @@ def _real(graph: Graph, name: str, parts: list[Node]) -> Node:
 
 def _complex(graph: Graph, name: str, values: list[Traced]) -> Traced:
     """Record one complex operation as real ones."""
-    g = graph
-    a, ai = values[0].part, values[0].imaginary or g.constant(0)
+    g, one = graph, values[0]
     if len(values) == 2:
-        b, bi = values[1].part, values[1].imaginary or g.constant(0)
-        return _complex_pair(g, name, (a, ai), (b, bi))
+        return _complex_pair(g, name, one, values[1])
+    a, ai = one.parts()
     match name:
         case "negative":
-            return Traced(g, g.negative(a), g.negative(ai))
+            return Traced(g, g.negative(a), g.negative(ai), one.turn)
         case "positive":
-            return values[0]
+            return one
         case "conjugate":
-            return values[0].conj()
-        case "exp":
-            size = g.apply("exp", a)
-            return Traced(
-                g, g.multiply(size, g.apply("cos", ai)), g.multiply(size, g.apply("sin", ai))
-            )
+            return one.conj()
         case "absolute":
             return Traced(g, g.apply("sqrt", _square_of(g, a, ai)))
         case "square":
-            return _complex_pair(g, "multiply", (a, ai), (a, ai))
+            return _product(g, one, one)
         case "reciprocal":
-            return _complex_pair(g, "divide", (g.constant(1), g.constant(0)), (a, ai))
+            return _quotient(g, Traced(g, g.constant(1), g.constant(0)), one)
+        case "exp":
+            x, y = one.laid_out().parts()
+            return Traced(g, g.apply("exp", x), g.constant(0), y)
     raise NotTraceableError(f"numpy.{name} of complex numbers")
 
 
@@ -159,33 +183,53 @@ def _square_of(g: Graph, a: Node, ai: Node) -> Node:
     return g.add(g.multiply(a, a), g.multiply(ai, ai))
 
 
-def _complex_pair(g: Graph, name: str, one: tuple[Node, Node], two: tuple[Node, Node]) -> Traced:
-    (a, ai), (b, bi) = one, two
+def _complex_pair(g: Graph, name: str, one: Traced, two: Traced) -> Traced:
     match name:
-        case "add":
-            return Traced(g, g.add(a, b), g.add(ai, bi))
-        case "subtract":
-            return Traced(g, g.subtract(a, b), g.subtract(ai, bi))
+        case "add" | "subtract":
+            if one.turn is not two.turn:
+                one, two = one.laid_out(), two.laid_out()
+            (a, ai), (b, bi) = one.parts(), two.parts()
+            join = g.add if name == "add" else g.subtract
+            return Traced(g, join(a, b), join(ai, bi), one.turn)
         case "multiply":
-            return Traced(
-                g,
-                g.subtract(g.multiply(a, b), g.multiply(ai, bi)),
-                g.add(g.multiply(a, bi), g.multiply(ai, b)),
-            )
+            return _product(g, one, two)
         case "divide" | "true_divide":
-            if bi.equals(0):
-                return Traced(g, g.divide(a, b), g.divide(ai, b))
-            size = _square_of(g, b, bi)
-            top = _complex_pair(g, "multiply", (a, ai), (b, g.negative(bi)))
-            assert top.imaginary is not None
-            return Traced(g, g.divide(top.part, size), g.divide(top.imaginary, size))
-        case "power" if bi.equals(0) and b.kind == "constant" and b.value in (1.0, 2.0, -1.0):
-            if b.value == 1.0:
-                return Traced(g, a, ai)
-            if b.value == 2.0:
-                return _complex_pair(g, "multiply", one, one)
-            return _complex_pair(g, "divide", (g.constant(1), g.constant(0)), one)
+            return _quotient(g, one, two)
+        case "power" if two.parts()[1].equals(0) and two.part.kind == "constant":
+            if two.part.value == 1.0:
+                return one
+            if two.part.value == 2.0:
+                return _product(g, one, one)
+            if two.part.value == -1.0:
+                return _quotient(g, Traced(g, g.constant(1), g.constant(0)), one)
     raise NotTraceableError(f"numpy.{name} of complex numbers")
+
+
+def _product(g: Graph, one: Traced, two: Traced) -> Traced:
+    (a, ai), (b, bi) = one.parts(), two.parts()
+    return Traced(
+        g,
+        g.subtract(g.multiply(a, b), g.multiply(ai, bi)),
+        g.add(g.multiply(a, bi), g.multiply(ai, b)),
+        _turned(g, one.turn, two.turn),
+    )
+
+
+def _quotient(g: Graph, one: Traced, two: Traced) -> Traced:
+    (a, ai), (b, bi) = one.parts(), two.parts()
+    turn = _turned(g, one.turn, None if two.turn is None else g.negative(two.turn))
+    if bi.equals(0):
+        return Traced(g, g.divide(a, b), g.divide(ai, b), turn)
+    size = _square_of(g, b, bi)
+    top = _product(g, Traced(g, a, ai), Traced(g, b, g.negative(bi)))
+    x, y = top.parts()
+    return Traced(g, g.divide(x, size), g.divide(y, size), turn)
+
+
+def _turned(g: Graph, one: Node | None, two: Node | None) -> Node | None:
+    if one is None or two is None:
+        return one or two
+    return g.add(one, two)
 
 
 def trace(

@@ -89,6 +89,23 @@ def test_complex_curves_are_two_real_ones() -> None:
         assert value_of(im) == pytest.approx(slope.imag, rel=1e-7, abs=1e-8)
 
 
+def test_a_phase_is_kept_apart_until_it_matters() -> None:
+    def wave(x: Any, a: Any, b: Any) -> Any:
+        return (1 - a / (b - 1j * x)) * np.exp(1j * a * x) * b / np.exp(1j * b)
+
+    _, _, (curve,) = traced(wave)
+    exact = wave(X, **POINT)
+    assert curve.turn is not None
+    assert value_of(curve.turn) == pytest.approx(POINT["a"] * X - POINT["b"], rel=1e-13)
+    x, y = (value_of(n) for n in curve.parts())
+    assert np.hypot(x, y) == pytest.approx(np.abs(exact), rel=1e-13)
+    laid_out = curve.laid_out()
+    assert value_of(laid_out.part) == pytest.approx(exact.real, rel=1e-12)
+    assert value_of(laid_out.imaginary) == pytest.approx(exact.imag, rel=1e-12)
+    _, _, (size,) = traced(lambda x, a, b: np.abs(wave(x, a, b)) + wave(x, a, b).real)
+    assert value_of(size.part) == pytest.approx(np.abs(exact) + exact.real, rel=1e-12)
+
+
 def test_absolute_squares_and_parts_of_complex_numbers_are_traced() -> None:
     def power(x: Any, a: Any, b: Any) -> Any:
         r = a - b / (1 - 1j * x)

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from powercal import __version__
 from powercal.errors import FitError
@@ -82,7 +83,7 @@ def run(module: Any, kernel: Kernel, problem: BatchProblem, settings: Settings) 
     )
     data = []
     for observed, part in kernel.signals:
-        values = problem.observed[observed].data
+        values = _gaps_in_both(problem.observed[observed].data)
         real = (values.real, values.imag)[part] if np.iscomplexobj(values) else values
         data.append(np.ascontiguousarray(real, dtype=float))
     sigma = tuple(
@@ -96,6 +97,14 @@ def run(module: Any, kernel: Kernel, problem: BatchProblem, settings: Settings) 
         found.matrix, found.chi2, found.count, found.outcome, found.evaluations, found.on_bound,
     )  # fmt: skip
     return found
+
+
+def _gaps_in_both(values: NDArray[Any]) -> NDArray[Any]:
+    """Let a complex datum that lacks one part lack both, as everywhere else."""
+    if not np.iscomplexobj(values):
+        return values
+    bad = ~np.isfinite(values)
+    return np.where(bad, complex(np.nan, np.nan), values) if bad.any() else values
 
 
 # ---- the module ----

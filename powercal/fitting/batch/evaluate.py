@@ -137,7 +137,8 @@ class GramEvaluator:
         for k, basis in enumerate(self._bases):
             q = len(basis.arrays)
             spare = outputs[at : at + q + 1]
-            np.subtract(found[at + q], self._loaded.data(k, rows), out=spare[q])
+            if not self._expression.signals[k].within:
+                np.subtract(found[at + q], self._loaded.data(k, rows), out=spare[q])
             arrays = self._loaded.weigh(k, rows, [*found[at : at + q], spare[q]], spare)
             at += q + 1
             gram = self._gram[k]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from powercal.fitting.batch.problem import BatchProblem
+from powercal.fitting.batch.problem import BatchProblem, Observed
 from powercal.fitting.pieces import Prior
 from powercal.fitting.problem import DECIBEL
 from powercal.tracing.graph import Graph, Node
@@ -20,13 +20,16 @@ from powercal.tracing.traced import NotTraceableError, Traced, trace
 class Signal:
     """One real row of the data: an observable, or one quadrature of it.
 
-    ``observed`` is its place among the problem's observables, ``part`` is 0 (real) or 1.
+    ``observed`` is its place among the problem's observables, ``part`` is 0 (real) or 1. Where
+    the curve carries a phase, ``within`` is true and the value is curve less data, both turned back
+    by that phase: their squares do not see it, and no derivative has to carry it.
     """
 
     observed: int
     part: int
     value: Node
     slopes: tuple[Node, ...]
+    within: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,16 +73,11 @@ def express(problem: BatchProblem) -> Expression:
         plain = np.ndim(held) == 0 and float(held) in (0.0, 1.0)
         values[name] = float(held) if plain else graph.number(f"p:{name}", False)
     curves = _curves(graph, problem, values)
-    signals = []
-    for k, o in enumerate(problem.observed):
-        traced = curves[o.index]
-        complex_data = np.iscomplexobj(o.data)
-        if traced.imaginary is not None and not complex_data:
-            raise NotTraceableError(f"{o.name} is real, its curve is complex")
-        parts = [traced.real, traced.imag] if complex_data else [traced]
-        for j, part in enumerate(parts):
-            node = part.part
-            signals.append(Signal(k, j, node, tuple(slopes(graph, node, coordinates))))
+    signals = [
+        signal
+        for k, o in enumerate(problem.observed)
+        for signal in _signals(graph, k, o, curves[o.index], coordinates)
+    ]
     rows = tuple(_prior(graph, problem, p, values) for p in problem.priors)
     return Expression(
         graph,
@@ -87,6 +85,47 @@ def express(problem: BatchProblem) -> Expression:
         tuple(signals),
         tuple((r, tuple(slopes(graph, r, coordinates))) for r in rows),
     )
+
+
+def _signals(
+    graph: Graph, k: int, observed: Observed, curve: Traced, coordinates: tuple[Node, ...]
+) -> list[Signal]:
+    """Return the real rows of one observable."""
+    if not np.iscomplexobj(observed.data):
+        if curve.imaginary is not None:
+            raise NotTraceableError(f"{observed.name} is real, its curve is complex")
+        return [Signal(k, 0, curve.part, tuple(slopes(graph, curve.part, coordinates)))]
+    if curve.turn is not None:
+        return _turned_back(graph, k, curve, coordinates)
+    parts = enumerate(curve.parts())
+    return [Signal(k, j, n, tuple(slopes(graph, n, coordinates))) for j, n in parts]
+
+
+def _turned_back(
+    graph: Graph, k: int, curve: Traced, coordinates: tuple[Node, ...]
+) -> list[Signal]:
+    """Turn residuals and derivatives of z·exp(iα) by −α: z − d·exp(−iα) and ∂z + iz ∂α."""
+    g, turn = graph, curve.turn
+    assert turn is not None
+    (x, y), c, s = curve.parts(), g.apply("cos", turn), g.apply("sin", turn)
+    real, imaginary = (g.points(f"d:{k}:{j}", shared=False) for j in (0, 1))
+    rest = (
+        g.subtract(x, g.add(g.multiply(c, real), g.multiply(s, imaginary))),
+        g.subtract(y, g.subtract(g.multiply(c, imaginary), g.multiply(s, real))),
+    )
+    by_turn = slopes(g, turn, coordinates)
+    along = [
+        g.subtract(own, g.multiply(y, a))
+        for own, a in zip(slopes(g, x, coordinates), by_turn, strict=True)
+    ]
+    across = [
+        g.add(own, g.multiply(x, a))
+        for own, a in zip(slopes(g, y, coordinates), by_turn, strict=True)
+    ]
+    return [
+        Signal(k, 0, rest[0], tuple(along), within=True),
+        Signal(k, 1, rest[1], tuple(across), within=True),
+    ]
 
 
 def _curves(graph: Graph, problem: BatchProblem, values: Mapping[str, Any]) -> list[Traced]:

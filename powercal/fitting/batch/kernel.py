@@ -36,12 +36,13 @@ def kernel_of(problem: BatchProblem, expression: Expression) -> Kernel:
     free = {n.name: k for k, n in enumerate(expression.coordinates)}
     leaves = [n for n in order if not n.args and n.kind != "constant" and n.name not in free]
     numbers = tuple(n.name for n in leaves if n.kind == "number")
-    axes = [n.name.removeprefix("a:") for n in leaves if n.kind == "points"]
+    axes = [n.name.removeprefix("a:") for n in leaves if n.name.startswith("a:")]
+    axes = [n for n in axes if f"a:{n}" not in numbers]
     shared = tuple(n for n in axes if problem.inputs[n].shape[0] == 1)
     own = tuple(n for n in axes if n not in shared)
     lines = [f"p_{k} = x[{k}]" for k in free.values()]
     lines += [f"q_{k} = number[{k}]" for k in range(len(numbers))]
-    name = _Names(free, numbers, shared, own)
+    name = _Names(free, numbers, shared, own, [(s.observed, s.part) for s in signals])
     lines += [f"{name(n)} = {_spell(n, name)}" for n in order if n.cheap and n.args]
     lines += _loop(expression, order, name, shared, own)
     lines += _prior_lines(expression, name)
@@ -60,11 +61,13 @@ class _Names:
         numbers: tuple[str, ...],
         shared: tuple[str, ...],
         own: tuple[str, ...],
+        data: list[tuple[int, int]],
     ) -> None:
         self._of = {n: f"p_{k}" for n, k in free.items()}
         self._of |= {n: f"q_{k}" for k, n in enumerate(numbers)}
         self._of |= {f"a:{n}": f"s_{k}" for k, n in enumerate(shared)}
         self._of |= {f"a:{n}": f"o_{k}" for k, n in enumerate(own)}
+        self._of |= {f"d:{o}:{part}": f"d_{k}" for k, (o, part) in enumerate(data)}
 
     def __call__(self, node: Node) -> str:
         if node.kind == "constant":
@@ -99,9 +102,11 @@ def _loop(
     rows += [f"{kind}_{k} = {kind}[{k}]" for k in count for kind in ("data", "weight")]
     body = [f"s_{k} = shared_{k}[m]" for k in range(len(shared))]
     body += [f"o_{k} = own_{k}[m]" for k in range(len(own))]
+    body += [f"d_{k} = data_{k}[m]" for k in count]
     body += [f"{name(n)} = {_spell(n, name)}" for n in order if not n.cheap and n.args]
     for k, signal in enumerate(expression.signals):
-        body += [f"w = weight_{k}[m]", f"r = ({name(signal.value)} - data_{k}[m]) * w"]
+        rest = name(signal.value) if signal.within else f"({name(signal.value)} - d_{k})"
+        body += [f"w = weight_{k}[m]", f"r = {rest} * w"]
         used = [i for i, s in enumerate(signal.slopes) if not s.equals(0)]
         body += [f"j{i} = {name(signal.slopes[i])} * w" for i in used]
         body += ["chi2 += r * r", *(f"g{i} += j{i} * r" for i in used)]

@@ -46,7 +46,8 @@ class Loaded:
         self._full = [n for n in self.once if n.level == FULL]
         self._own = _inputs_of(self._full)
         self._program = Tiles(self._full, self._own)
-        self._data = [np.empty((slots, problem.points)) for _ in signals]
+        rows = [0 if s.within else slots for s in signals]
+        self._data = [np.empty((n, problem.points)) for n in rows]
         self._kept = {n.index: np.empty((slots, problem.points)) for n in self._full}
         held = problem.named()
         self._plain = {n: v for n, v in held.items() if np.ndim(v) == 0}
@@ -127,7 +128,9 @@ class Loaded:
         given: list[Any] = []
         for node in self._program.given:
             array = _rows(self._problem, node.name, rows)
-            if node.level == FULL and not np.isfinite(array.sum()):
+            if node.name.startswith("d:"):
+                array = np.where(np.isfinite(array), array, 0.0)
+            elif node.level == FULL and not np.isfinite(array.sum()):
                 good = np.isfinite(array)
                 usable = good if usable is None else usable & good
                 array = np.where(good, array, _typical(array))
@@ -161,12 +164,15 @@ class Loaded:
         if usable is not None:
             gaps |= ~usable.all(axis=1)
         count = np.full(slots.size, float(self._problem.points))
-        self._data[k][slots] = part
         self._gaps[k, slots] = gaps
+        mine = np.array(part)
         if gaps.any():
-            count[gaps] = self._load_gaps(k, slots[gaps], values[gaps], part[gaps], usable, gaps)
+            keep = self._load_gaps(k, slots[gaps], values[gaps], usable, gaps)
+            mine[gaps] = np.where(keep, mine[gaps], 0.0)
+            count[gaps] = keep.sum(axis=1)
+        if not signal.within:
+            self._data[k][slots] = mine
         self.count[slots] += count
-        mine = self._data[k][slots]
         if own is not None and own.shape[1] > 1:
             mine = mine * (own if own.shape[0] == 1 else own[slots])
         size = np.vecdot(mine, mine)
@@ -179,21 +185,19 @@ class Loaded:
         k: int,
         slots: NDArray[np.intp],
         values: NDArray[Any],
-        part: FloatArray,
         usable: NDArray[np.bool_] | None,
         gaps: NDArray[np.bool_],
-    ) -> FloatArray:
-        """Blank what was not measured; return how many data are left."""
-        keep = np.isfinite(values)
+    ) -> NDArray[np.bool_]:
+        """Mask what was not measured; return what was."""
+        keep: NDArray[np.bool_] = np.isfinite(values)
         if usable is not None:
-            keep &= usable[gaps]
+            keep = keep & usable[gaps]
         if self._masks[k] is None:
             self._masks[k] = np.ones((self._slots, self._problem.points))
         mask = self._masks[k]
         assert mask is not None
         mask[slots] = keep
-        self._data[k][slots] = np.where(keep, part, 0.0)
-        return np.asarray(keep.sum(axis=1), dtype=float)
+        return keep
 
     def move(self, target: NDArray[np.intp], source: NDArray[np.intp]) -> None:
         """Move fits between slots."""
@@ -201,7 +205,8 @@ class Loaded:
         arrays += [m for m in self._masks if m is not None]
         arrays += [w for w in self._weights if w is not None and w.shape[0] > 1]
         for array in arrays:
-            array[target] = array[source]
+            if array.size:
+                array[target] = array[source]
         self._gaps[:, target] = self._gaps[:, source]
 
 
@@ -227,6 +232,10 @@ def _rows(problem: BatchProblem, name: str, rows: slice) -> Any:
     if kind == "p":
         held = problem.fixed[own]
         return held if np.ndim(held) == 0 else np.asarray(held)[rows, None]
+    if kind == "d":
+        k, part = own.split(":")
+        data = problem.observed[int(k)].data[rows]
+        return data.imag if part == "1" else data.real
     array = problem.inputs[own]
     return array if array.shape[0] == 1 else array[rows]
 

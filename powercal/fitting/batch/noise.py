@@ -71,6 +71,10 @@ def _traced_rows(
     for name, array in problem.inputs.items():
         own = array if array.shape[0] == 1 else array[rows]
         known[f"a:{name}"] = np.where(np.isfinite(own), own, np.nanmean(own))
+    for k, o in enumerate(problem.observed):
+        if np.iscomplexobj(o.data):
+            data = np.where(np.isfinite(o.data[rows]), o.data[rows], 0.0)
+            known |= {f"d:{k}:0": data.real, f"d:{k}:1": data.imag}
     roots = [n for s in expression.signals for n in (s.value, *s.slopes)]
     values = iter(Values(roots)(known))
     shape = (rows.size, problem.points)
@@ -82,7 +86,10 @@ def _traced_rows(
             joined = [a + 1j * b for a, b in zip([curve, *columns], own_rows, strict=True)]
             out.append((joined[0], joined[1:], data, weight))
         else:
-            out.append((own_rows[0], own_rows[1:], *direct._data(signal.observed, rows)))
+            measured, weight = direct._data(signal.observed, rows)
+            # A value that is curve less data already has nothing left to be compared with.
+            left = 0.0 * measured if signal.within else measured
+            out.append((own_rows[0], own_rows[1:], left, weight))
     return out
 
 

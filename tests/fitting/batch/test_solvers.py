@@ -157,6 +157,38 @@ def test_numba_takes_the_same_decisions() -> None:
         same(problem, one.found, two.found, steps=2e-6)
 
 
+def turning(x: Any, *, height: Any, width: Any, centre: Any, floor: Any) -> tuple[Any, Any]:
+    """An amplitude with a phase that turns along the axis."""
+    z = (1 - height * width / (width - 1j * (x - centre))) * np.exp(1j * floor * x)
+    return z, np.abs(z) ** 2
+
+
+def amplitudes(fits: int) -> BatchProblem:
+    problem = batch(fits, scatter=0.1)
+    rng = np.random.default_rng(3)
+    columns = {n: problem.start[:, k : k + 1] for k, n in enumerate(NAMES)}
+    z = turning(problem.inputs["x"], **columns)[0]
+    z = z + 0.01 * (rng.standard_normal(z.shape) + 1j * rng.standard_normal(z.shape))
+    z[rng.random(z.shape) < 0.05] = np.nan  # NaN + 0i: one part alone is missing
+    observed = (Observed("first", 0, z, np.full((fits, 1), 0.01), True),)
+    return replace(problem, model=model_of(turning), observed=observed)
+
+
+def test_amplitudes_are_fitted_without_their_phase_and_come_out_the_same() -> None:
+    problem = amplitudes(40)
+    plan = Plan(problem, "numpy")
+    assert all(s.within for s in plan.expression.signals)  # type: ignore[union-attr]
+    ours = solve(problem, plan).found
+    same(problem, ours, solve(problem, Plan(problem, "lmfit")).found)
+    direct = Plan(problem, "numpy")
+    direct.expression = None
+    same(problem, ours, solve(problem, direct).found)
+    if compiled.available():
+        quick = solve(problem, Plan(problem, "numba")).found
+        assert np.array_equal(quick.count, ours.count)
+        same(problem, ours, quick, steps=1e-6)
+
+
 def test_the_text_that_is_compiled_gives_the_same_as_plain_python() -> None:
     problem = batch(6, floor=0.0)
     expression = express(problem)
