@@ -20,7 +20,7 @@ def lmfit_name(name: str) -> str:
     return name.replace("[", "_").replace("]", "")
 
 
-def solve(problem: Problem, start: FloatArray) -> Any:
+def solve(problem: Problem, start: FloatArray, evaluations: int | None = None) -> Any:
     """Fit with lmfit, run tight and with exact derivatives.
 
     Parameters
@@ -29,6 +29,8 @@ def solve(problem: Problem, start: FloatArray) -> Any:
         Data, model, free parameters, priors.
     start : ndarray
         Starting point in the solver's coordinates, inside the bounds.
+    evaluations : int, optional
+        At most so many of the curve; lmfit's own limit if left out.
 
     Returns
     -------
@@ -67,6 +69,7 @@ def solve(problem: Problem, start: FloatArray) -> Any:
             rows=np.arange(target.size, dtype=float),
             method="least_squares",
             scale_covar=False,
+            max_nfev=evaluations,
             fit_kws={
                 "jac": jacobian,
                 "ftol": TIGHT,

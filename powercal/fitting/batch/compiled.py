@@ -124,6 +124,8 @@ _quick = numba.njit(
     cache=True, error_model="numpy", nogil=True, fastmath={"reassoc", "contract", "nsz", "arcp"}
 )
 evaluate = _quick(evaluate)
+evaluate_even = _quick(evaluate_even)
+squares = _quick(squares)
 total = _quick(total)
 power = _quick(power)
 blank = _exact(blank)

@@ -24,6 +24,13 @@ def evaluate(
     raise NotImplementedError
 
 
+def evaluate_even(
+    x: Any, number: Any, shared: Any, own: Any, data: Any, weight: Any, matrix: Any, slope: Any
+) -> float:
+    """Likewise with one weight per signal."""
+    raise NotImplementedError
+
+
 def solve(matrix: Any, size: Any, soft: Any, free: Any, right: Any, z: Any, lower: Any) -> None:
     """Solve the damped, scaled system without those that are held, into z."""
     p = size.size
@@ -100,7 +107,7 @@ def stay_inside(
 def fit_one(
     x: Any, number: Any, shared: Any, own: Any, data: Any, weight: Any, low: Any, high: Any,
     log: Any, count: float, square: float, tolerance: float, most: int, first_damping: float,
-    absolute: bool, work: Any, kept: Any, held: Any,
+    absolute: bool, even: bool, scale: Any, work: Any, kept: Any, held: Any,
 ) -> tuple[int, int, float]:  # fmt: skip
     """Fit one; x holds the start and the end, ``kept`` the packed matrix at the end."""
     p = x.size
@@ -116,7 +123,10 @@ def fit_one(
         trial[j], largest[j] = x[j], 0.0
     chi2, damping, factor, promise, evaluations = math.inf, first_damping, 2.0, 1.0, 0
     while True:
-        found = evaluate(trial, number, shared, own, data, weight, new_matrix, new_slope)
+        if even:
+            found = evaluate_even(trial, number, shared, own, data, scale, new_matrix, new_slope)
+        else:
+            found = evaluate(trial, number, shared, own, data, weight, new_matrix, new_slope)
         finite = math.isfinite(found) and math.isfinite(new_matrix.sum())
         first = chi2 == math.inf
         gain = 1.0 if first else (chi2 - found) / promise
@@ -168,8 +178,8 @@ def fit_one(
         relative = 0.0
         for j in range(p):
             trial[j] = x[j] - step[j]
-            scale = 1.0 if log[j] else abs(x[j]) + 1e-300
-            relative = max(relative, abs(step[j]) / scale)
+            typical = 1.0 if log[j] else abs(x[j]) + 1e-300
+            relative = max(relative, abs(step[j]) / typical)
         unit = chi2 / freedom
         if absolute:
             unit = min(unit, 1.0)
@@ -192,6 +202,14 @@ def total(values: Any) -> float:
     found = 0.0
     for m in range(values.size):
         found += values[m]
+    return found
+
+
+def squares(values: Any) -> float:
+    """Return the sum of squares: not finite where any value is not."""
+    found = 0.0
+    for m in range(values.size):
+        found += values[m] * values[m]
     return found
 
 
@@ -243,7 +261,7 @@ def fit_all(
     rows, weights = np.empty((len(data), points)), np.empty((len(data), points))
     work = np.empty((14 + p, p))
     kept, held = np.empty(matrix.shape[0]), np.zeros(p, dtype=np.bool_)
-    usable = np.ones(points)
+    usable, scale = np.ones(points), np.ones(len(data))
     for t in range(fits):
         gaps = False
         if axes:
@@ -254,22 +272,30 @@ def fit_all(
                         usable[:] = 1.0
                     gaps = True
                     blank(inputs[k], usable)
-        count, square = float(priors), 0.0
+        count, square, even = float(priors), 0.0, not gaps
         for k in range(len(data)):
             own_sigma = sigma[signals[k]]
-            at = t if own_sigma.shape[0] > 1 else 0
-            if own_sigma.shape[1] > 1:
-                weights[k] = 1.0 / own_sigma[at]
-            else:
-                weights[k] = 1.0 / own_sigma[at, 0]
             rows[k] = data[k][t]
+            scale[k] = 1.0 / own_sigma[t if own_sigma.shape[0] > 1 else 0, 0]
+            size = squares(rows[k]) * scale[k] * scale[k]
+            even = even and own_sigma.shape[1] == 1 and math.isfinite(size)
+            square += size
             count += points
-            if gaps or not math.isfinite(total(rows[k])):
-                count -= gap(rows[k], weights[k], usable, gaps)
-            square += power(rows[k], weights[k])
+        if not even:
+            square = 0.0
+            for k in range(len(data)):
+                own_sigma = sigma[signals[k]]
+                at = t if own_sigma.shape[0] > 1 else 0
+                if own_sigma.shape[1] > 1:
+                    weights[k] = 1.0 / own_sigma[at]
+                else:
+                    weights[k] = scale[k]
+                if gaps or not math.isfinite(total(rows[k])):
+                    count -= gap(rows[k], weights[k], usable, gaps)
+                square += power(rows[k], weights[k])
         outcome[t], evaluations[t], chi2[t] = fit_one(
             x[t], numbers[t], shared, inputs, rows, weights, low, high, log, count, square,
-            tolerance, most, first_damping, absolute, work, kept, held,
+            tolerance, most, first_damping, absolute, even, scale, work, kept, held,
         )  # fmt: skip
         counts[t] = count
         matrix[:, t] = kept

@@ -26,6 +26,8 @@ from powercal.fitting.batch.problem import BatchProblem
 from powercal.tracing.traced import NotTraceableError
 
 SOLVERS = ("auto", "numpy", "numba", "lmfit")
+# A minimum at infinity would cost lmfit ten thousand evaluations, and be none in the end.
+RESCUE = 500
 TRACED = "exact, from the curve written down as one expression"
 OWN = "exact, from the model's own jacobian"
 DIFFERENCES = "by central differences of fourth order"
@@ -167,7 +169,7 @@ def _with_lmfit(problem: BatchProblem, which: NDArray[np.intp], found: Found, pl
         begin = one.start_from(
             {a.name: float(v) for a, v in zip(problem.axes, problem.start[i], strict=True)}
         )
-        result = lmfit_solver.solve(one, begin)
+        result = lmfit_solver.solve(one, begin, RESCUE)
         point = lmfit_solver.point(one, result)
         rest = one.residual(point)
         better = float(rest @ rest)
