@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from powercal.contracts import Derivatives
 from powercal.fitting.batch.evaluate import place, tile_rows
 from powercal.fitting.batch.problem import BatchProblem
+from powercal.fitting.batch.products import inner
 from powercal.fitting.differences import stencil
 from powercal.fitting.pieces import Prior
 from powercal.fitting.problem import DECIBEL
@@ -246,4 +247,4 @@ class DirectEvaluator:
 
 def _inner(a: Array, b: Array) -> FloatArray:
     """Return Re Σ a* b over the points."""
-    return np.asarray(np.vecdot(a, b).real)
+    return np.asarray(inner(a, b).real)

@@ -12,6 +12,7 @@ from powercal.fitting.batch.expression import Expression, express
 from powercal.fitting.batch.gram import Basis, basis_of
 from powercal.fitting.batch.loaded import Loaded
 from powercal.fitting.batch.problem import BatchProblem
+from powercal.fitting.batch.products import inner
 from powercal.tracing.graph import Node, in_order
 from powercal.tracing.program import Tiles, Values
 
@@ -144,7 +145,7 @@ class GramEvaluator:
             gram = self._gram[k]
             for i in range(q + 1):
                 for j in range(i + 1):
-                    np.vecdot(arrays[i], arrays[j], out=gram[place(i, j), rows])
+                    inner(arrays[i], arrays[j], out=gram[place(i, j), rows])
 
     def _finish(
         self, count: int, numbers: Sequence[Any], matrix: FloatArray, slope: FloatArray

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from powercal.fitting.batch.expression import Signal
 from powercal.fitting.batch.problem import BatchProblem
+from powercal.fitting.batch.products import inner
 from powercal.tracing.graph import FULL, SHARED, Node, in_order
 from powercal.tracing.program import Tiles, Values
 
@@ -175,7 +176,7 @@ class Loaded:
         self.count[slots] += count
         if own is not None and own.shape[1] > 1:
             mine = mine * (own if own.shape[0] == 1 else own[slots])
-        size = np.vecdot(mine, mine)
+        size = inner(mine, mine)
         if own is not None and own.shape[1] == 1:
             size = size * own[slots, 0] ** 2
         self.size[slots] += size
