@@ -189,7 +189,9 @@ def test_every_scenario_starts_from_its_data_alone() -> None:
     for name in "ABCDE":
         scenario = make(batch.SCENARIOS[name], 20)
         assert np.isfinite(scenario.problem.start).all()
-        assert not np.isclose(scenario.problem.start[:, 0], scenario.truth[:, 0], rtol=1e-12).any()
+        assert not np.isclose(
+            scenario.problem.start[:, 0], scenario.truth[:, 0], rtol=1e-12, atol=0.0
+        ).any()
 
 
 def test_hard_fits_do_not_fail() -> None:

@@ -272,11 +272,14 @@ def make_problem(
         attenuation=table.attenuation,
         gain=table.gain,
         referenced=traces.attrs.get("setup") == "referenced" and table.attenuation,
-        power_observables=tuple(
-            WORDS[n].kind == "power" if n in WORDS else False for n in model.observables
-        ),
+        power_observables=powers_of(model),
     )
     return _rescaled(problem)
+
+
+def powers_of(model: Model) -> tuple[bool, ...]:
+    """Return which of a model's observables are powers: the gain acts on them."""
+    return tuple(n in WORDS and WORDS[n].kind == "power" for n in model.observables)
 
 
 def _known_dim(grid: Grid, parameter: str, dim: str) -> str:

@@ -174,7 +174,7 @@ def _prepared(
         intervals=intervals,
     )
     per_fit = {
-        kind: {k: v for k, v in said.items() if not isinstance(v, int | float)}
+        kind: {k: v for k, v in said.items() if getattr(v, "dims", ())}
         for kind, said in (("fixed", fixed), ("start", start))
     }
     chosen = get_model(model) if isinstance(model, str) else model
@@ -186,6 +186,11 @@ def _prepared(
 def _typical(value: Any) -> float:
     """Return a number that stands for a value per fit where one is enough."""
     found = np.asarray(value, dtype=float).ravel()
+    if found.size != 1 and not getattr(value, "dims", ()):
+        raise FitError(
+            "values per fit are wanted as a DataArray that names its dimension, not as a bare "
+            "array; wrap it: xarray.DataArray(values, dims='trace')"
+        )
     finite = found[np.isfinite(found)]
     if not finite.size:
         raise FitError("a value per fit holds no finite number; leave it out")

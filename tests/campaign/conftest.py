@@ -13,9 +13,9 @@ from .folders import make_folder
 
 
 @pytest.fixture(scope="session")
-def forty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run file of forty files, whose campaign ran undisturbed."""
-    run = make_folder(tmp_path_factory.mktemp("forty"), 40)
+def twenty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run file of twenty files, whose campaign ran undisturbed."""
+    run = make_folder(tmp_path_factory.mktemp("twenty"), 20)
     run_campaign(run, workers=0)
     return run
 

@@ -29,6 +29,8 @@ HARMS = {3: "segfault", 9: "hang", 14: "raise", 17: "system_exit", 23: "hog", 30
 def cluster() -> Iterator[Any]:
     """Two worker processes of one thread each; a task under which one dies becomes a suspect."""
     dask = pytest.importorskip("dask")
+    # First: what distributed puts into the configuration when it is imported would leave with ours.
+    pytest.importorskip("distributed")
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 0}),
         local_cluster(n_workers=2, processes=True) as cluster,
@@ -112,6 +114,7 @@ def test_a_worker_killed_during_the_run_loses_nothing(cluster: Any) -> None:
     assert there == by_index(run_tasks(tasks, ACT, workers=0, timeout=None, memory_limit=None))
 
 
+@pytest.mark.statistics  # ten seconds: workers die, start again, and die
 def test_a_task_that_kills_its_workers_again_and_again_is_a_failure(cluster: Any) -> None:
     tasks = [{"number": i, "harm": "kill_the_parent" if i == 1 else None} for i in range(4)]
     there = by_index(run_tasks_on(cluster.scheduler_address, tasks, ACT, timeout=30.0))

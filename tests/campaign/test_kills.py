@@ -26,24 +26,26 @@ def copied(run: Path, to: Path) -> Path:
     return Path(shutil.copy(run, to / "run.toml"))
 
 
-def test_a_campaign_killed_six_times_ends_with_the_same_bytes(forty: Path, tmp_path: Path) -> None:
-    run = copied(forty, tmp_path)
+def test_a_campaign_killed_four_times_ends_with_the_same_bytes(
+    twenty: Path, tmp_path: Path
+) -> None:
+    run = copied(twenty, tmp_path)
     output = tmp_path / "results"
 
     def start() -> int:
         return fork(lambda: run_campaign(run, workers=0))
 
     # The delays reach from one record over the writing of a report to the next fit.
-    kills, kept = kill_until_done(start, output, kills=6, files=40, seed=4, jitter=0.2)
-    assert kills == 6
+    kills, kept = kill_until_done(start, output, kills=4, files=20, seed=4, jitter=0.2)
+    assert kills == 4
     result = run_campaign(run, workers=0)
     assert result.kept == len(kept)
     assert {name: at for name, at in identities(output).items() if name in kept} == kept
-    assert digests(output) == digests(forty.parent / "results")
+    assert digests(output) == digests(twenty.parent / "results")
 
 
-def test_the_harness_finds_a_report_that_is_lost(forty: Path, tmp_path: Path) -> None:
-    output = Path(shutil.copytree(forty.parent / "results", tmp_path / "results"))
+def test_the_harness_finds_a_report_that_is_lost(twenty: Path, tmp_path: Path) -> None:
+    output = Path(shutil.copytree(twenty.parent / "results", tmp_path / "results"))
     assert lost(output) == []
     victim = sorted((output / "reports").iterdir())[3]
     victim.write_bytes(victim.read_bytes()[:-1])
@@ -52,9 +54,9 @@ def test_the_harness_finds_a_report_that_is_lost(forty: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_ends_it_in_order_and_keeps_what_was_done(
-    number: signal.Signals, code: int, forty: Path, tmp_path: Path
+    number: signal.Signals, code: int, twenty: Path, tmp_path: Path
 ) -> None:
-    run = copied(forty, tmp_path)
+    run = copied(twenty, tmp_path)
     output = tmp_path / "results"
     (output / "records").mkdir(parents=True)
 
@@ -74,7 +76,7 @@ def test_a_signal_ends_it_in_order_and_keeps_what_was_done(
     assert time.monotonic() - begun < 5
     assert half_written(output) == []
     assert lost(output) == []
-    assert 2 <= records(output) < 40
+    assert 2 <= records(output) < 20
 
 
 THE_COMMAND = "import sys; from powercal.cli import main; main(sys.argv[1:])"

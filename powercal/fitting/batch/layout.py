@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from powercal.contracts import Model
+from powercal.contracts import Model, Parameter
 from powercal.errors import FitError
-from powercal.fitting.batch.problem import BatchProblem, Observed
-from powercal.fitting.build import Table, trace_index, with_shape_of_line
+from powercal.fitting.batch.problem import Axis, BatchProblem, Observed
+from powercal.fitting.build import Table, powers_of, trace_index, with_shape_of_line
 from powercal.fitting.grid import Grid
 from powercal.line import line_of
-from powercal.schema import WORDS, DeviceTraces
+from powercal.schema import DeviceTraces
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -167,16 +167,12 @@ def batch_problem(
         attenuation=table.attenuation,
         gain=table.gain,
         referenced=traces.attrs.get("setup") == "referenced" and table.attenuation,
-        power_observables=tuple(
-            WORDS[n].kind == "power" if n in WORDS else False for n in model.observables
-        ),
+        power_observables=powers_of(model),
         rows=_rows(layout),
     )
 
 
-def _axis(row: Any) -> Any:
-    from powercal.fitting.batch.problem import Axis
-
+def _axis(row: Parameter) -> Axis:
     return Axis(row.name, row.scale == "log", float(row.min), float(row.max))
 
 

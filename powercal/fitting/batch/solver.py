@@ -47,15 +47,12 @@ class Solved:
         How they were taken, in words.
     rescued : ndarray of int
         Fits that did not converge and were given to lmfit.
-    reason : str
-        Why the curve could not be written down, if it could not.
     """
 
     found: Found
     solver: str
     derivatives: str
     rescued: NDArray[np.intp]
-    reason: str = ""
 
 
 class Plan:
@@ -84,27 +81,23 @@ class Plan:
             solver = "numba" if quick else "numpy"
         self.solver = solver
 
-    @property
-    def derivatives(self) -> str:
-        """How derivatives are taken."""
-        return TRACED if self.expression is not None else OWN
-
     def describe(self, problem: BatchProblem) -> str:
         """Return how derivatives are taken, in words."""
         if self.solver == "lmfit":
             return OWN if problem.model.jacobian is not None else DIFFERENCES
         if self.expression is not None:
             return TRACED
-        return OWN if problem.model.jacobian is not None else DIFFERENCES
+        why = f" (the curve is no single expression: {self.reason})" if self.reason else ""
+        return (OWN if problem.model.jacobian is not None else DIFFERENCES) + why
 
     def evaluator(self, problem: BatchProblem) -> Callable[[int], Evaluator]:
         """Return what makes an evaluator for so many slots."""
-        expression = self._expression_of(problem)
+        expression = self.expression_of(problem)
         if expression is None:
             return lambda slots: DirectEvaluator(problem, slots)
         return lambda slots: GramEvaluator(problem, slots, expression)
 
-    def _expression_of(self, problem: BatchProblem) -> Expression | None:
+    def expression_of(self, problem: BatchProblem) -> Expression | None:
         """Trace again: what is shared by all, and what is held, may differ between blocks."""
         return None if self.expression is None else express(problem)
 
@@ -133,9 +126,9 @@ def solve(
     if plan.solver == "lmfit":
         every = np.arange(problem.size)
         found = _with_lmfit(problem, every, empty_result(problem.size, len(problem.axes)), plan)
-        return Solved(found, "lmfit", plan.describe(problem), every, plan.reason)
+        return Solved(found, "lmfit", plan.describe(problem), every)
     if plan.solver == "numba":
-        expression = plan._expression_of(problem)
+        expression = plan.expression_of(problem)
         assert expression is not None
         found = compiled.descend_compiled(problem, expression, settings)
     else:
@@ -151,7 +144,7 @@ def solve(
     lost = np.flatnonzero((found.outcome != CONVERGED) & (found.outcome != NOT_FINITE))
     if lost.size:
         found = _with_lmfit(problem, lost, found, plan)
-    return Solved(found, plan.solver, plan.describe(problem), lost, plan.reason)
+    return Solved(found, plan.solver, plan.describe(problem), lost)
 
 
 def _with_lmfit(problem: BatchProblem, which: NDArray[np.intp], found: Found, plan: Plan) -> Found:

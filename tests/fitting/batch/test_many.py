@@ -202,6 +202,17 @@ def test_a_file_is_fitted_without_being_read_whole(
     xr.testing.assert_equal(many, whole)
 
 
+def test_chunked_data_are_read_chunk_by_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("dask.array", reason="dask (extra dask) is not installed")
+    traces, _ = driven(7)
+    monkeypatch.setattr("powercal.fitting.batch.layout.BLOCK_POINTS", 3 * 101)
+    chunked = DeviceTraces(traces.chunk({"trace": 3}))
+    xr.testing.assert_equal(
+        pc.fit_many(chunked, "finite_temperature", over=("trace",), solver="numpy"),
+        pc.fit_many(traces, "finite_temperature", over=("trace",), solver="numpy"),
+    )
+
+
 def test_one_fit_of_many_becomes_a_genuine_lmfit_result() -> None:
     import lmfit
 
@@ -253,6 +264,10 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
             | {"drive_scale": 1e30},
         },
         "every parameter is fixed",
+    ),
+    "bare array": (
+        {"over": ("trace",), "fixed": {"n_th": np.array([0.1, 0.2])}},
+        "wanted as a DataArray that names its dimension",
     ),
     "strange values": (
         {"over": ("trace",), "fixed": {"n_th": xr.DataArray([0.1], dims="bias")}},

@@ -133,28 +133,30 @@ def test_numpy_and_tight_lmfit_agree_and_so_do_their_covariances() -> None:
 def test_minima_on_a_bound_are_found_exactly() -> None:
     problem = batch(200, floor=0.0)
     ours = solve(problem, Plan(problem, "numpy")).found
-    theirs = solve(problem.take(np.arange(40)), Plan(problem, "lmfit")).found
+    theirs = solve(problem.take(np.arange(20)), Plan(problem, "lmfit")).found
     held = ours.x[:, 3] == 0.0
     assert 60 < held.sum() < 140  # the floor's estimate is negative half the time
     assert np.array_equal(held, ours.on_bound[:, 3])
-    assert (ours.chi2[:40] <= theirs.chi2 * (1 + 1e-9)).all()
-    assert theirs.chi2 == pytest.approx(ours.chi2[:40], rel=1e-6)
+    assert (ours.chi2[:20] <= theirs.chi2 * (1 + 1e-9)).all()
+    assert theirs.chi2 == pytest.approx(ours.chi2[:20], rel=1e-6)
 
 
 @needs_numba
 def test_numba_takes_the_same_decisions() -> None:
-    for problem in (
-        batch(200, floor=0.0, scatter=0.8),
-        batch(60, priors=(Prior("area", 1.0, 0.2), Prior("width", 1.0, 0.1))),
-    ):
-        one = solve(problem, Plan(problem, "numpy"))
-        two = solve(problem, Plan(problem, "numba"))
-        assert two.solver == "numba"
-        assert np.array_equal(one.found.outcome, two.found.outcome)
-        # Where a gain lies within rounding of its limit either way is right.
-        assert np.mean(one.found.evaluations == two.found.evaluations) >= 0.97
-        assert np.array_equal(one.found.on_bound, two.found.on_bound)
-        same(problem, one.found, two.found, steps=2e-6)
+    problem = own_axes(batch(200, floor=0.0, scatter=0.8))
+    one = solve(problem, Plan(problem, "numpy"))
+    two = solve(problem, Plan(problem, "numba"))
+    assert two.solver == "numba"
+    assert np.array_equal(one.found.outcome, two.found.outcome)
+    # Where a gain lies within rounding of its limit either way is right.
+    assert np.mean(one.found.evaluations == two.found.evaluations) >= 0.97
+    assert np.array_equal(one.found.on_bound, two.found.on_bound)
+    same(problem, one.found, two.found, steps=2e-6)
+
+
+def own_axes(problem: BatchProblem) -> BatchProblem:
+    """Every fit has its own axis: with or without gaps in it one compiled kernel serves all."""
+    return replace(problem, inputs={"x": np.repeat(problem.inputs["x"], problem.size, axis=0)})
 
 
 def turning(x: Any, *, height: Any, width: Any, centre: Any, floor: Any) -> tuple[Any, Any]:
@@ -190,7 +192,8 @@ def test_amplitudes_are_fitted_without_their_phase_and_come_out_the_same() -> No
 
 
 def test_the_text_that_is_compiled_gives_the_same_as_plain_python() -> None:
-    problem = batch(6, floor=0.0)
+    priors = (Prior("area", 1.0, 0.2), Prior("width", 1.0, 0.1))
+    problem = batch(6, floor=0.0, priors=priors)
     expression = express(problem)
     kernel = kernel_of(problem, expression)
     module = types.ModuleType("plain")
@@ -223,8 +226,8 @@ def test_a_curve_that_cannot_be_traced_is_fitted_by_its_own_jacobian_or_by_diffe
     for own, words in ((jacobian, OWN), (None, DIFFERENCES)):
         problem = replace(traced, model=model_of(untraceable, own))
         solved = solve(problem, Plan(problem, "numpy"))
-        assert solved.derivatives == words
-        assert "asarray" in solved.reason
+        assert solved.derivatives.startswith(words)
+        assert "no single expression: a conversion to an array" in solved.derivatives
         same(traced, exact.found, solved.found)
     with pytest.raises(FitError, match=r"cannot .*conversion to an array"):
         Plan(problem, "numba")
@@ -260,8 +263,8 @@ def test_weights_of_every_shape_count_the_same(kind: str) -> None:
 
 
 def test_gaps_in_inputs_take_their_points_along() -> None:
-    problem = batch(20)
-    x = np.repeat(problem.inputs["x"], 20, axis=0)
+    problem = own_axes(batch(20))
+    x = problem.inputs["x"].copy()
     x[:, 11] = np.nan
     with_gaps = replace(problem, inputs={"x": x})
     blanked = [o.data.copy() for o in problem.observed]
@@ -288,9 +291,8 @@ def test_priors_per_fit_and_of_derived_quantities_are_data() -> None:
     assert np.max(np.abs(ours.x - without.x)) > 0.01
 
 
-@pytest.mark.parametrize("scatter", [0.5, 1.0])
-def test_poor_starts_end_no_worse_than_lmfit(scatter: float) -> None:
-    problem = batch(150, scatter=scatter, seed=8)
+def test_poor_starts_end_no_worse_than_lmfit() -> None:
+    problem = batch(40, scatter=0.8, seed=8)
     ours = solve(problem, Plan(problem, "numpy"))
     theirs = solve(problem, Plan(problem, "lmfit"))
     lost = (ours.found.chi2 > theirs.found.chi2 * (1 + 1e-6)).sum()
