@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from powercal.lazy import names_from
 
 if TYPE_CHECKING:
     from powercal.campaign import run_campaign
@@ -60,8 +61,6 @@ _HOMES = {
     "powercal.result": ("Check", "Estimate", "FitResult", "Flag", "Shift"),
     "powercal.simulation": ("simulate",),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-
 __all__ = [
     "AttenuatorChain",
     "CalibratedLine",
@@ -103,11 +102,8 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for, so that ``import powercal`` stays quick."""
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'powercal' has no attribute {name!r}")
-    return getattr(import_module(_HOME_OF[name]), name)
+# Imported when first asked for, so that ``import powercal`` stays quick.
+__getattr__ = names_from(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -22,6 +22,7 @@ from powercal.errors import (
     DuplicateNameError,
     PluginError,
     UnitError,
+    UnknownNameError,
     unknown_name,
 )
 from powercal.schema import DIMENSIONS, WORDS
@@ -374,6 +375,14 @@ def plugins() -> tuple[PluginInfo, ...]:
     _registry.shelf("model")
     infos = _registry.infos.values()
     return tuple(sorted(infos, key=lambda i: (i.distribution != HOUSE, i.distribution, i.name)))
+
+
+def distribution_of(model: Model) -> str:
+    """Return the distribution that offers a model; "" for one that was handed over as an object."""
+    try:
+        return origin("model", model.name)[0]
+    except UnknownNameError:
+        return ""
 
 
 def origin(kind: str, name: str) -> tuple[str, str]:

@@ -24,7 +24,7 @@ NO_NOISE_KNOWN = "no more data than parameters: nothing tells the noise"
 NOT_A_PARABOLA = (
     "the 68 % interval is {:.2g} times as wide as the curvature of χ² says: take the intervals"
 )
-_FAR_FROM_PARABOLA = 4.0  # an error bar that is a quarter of the truth is worse than none
+FAR_FROM_PARABOLA = 4.0  # an error bar that is a quarter of the truth is worse than none
 NO_RANGES = "lies in a flat direction; ranges were not asked for"
 
 
@@ -286,7 +286,7 @@ def _verdict(
     )
     if determined and low.closed and high.closed:
         wide = (full.interval68[1] - full.interval68[0]) / (2 * stderr) if full.interval68 else 1.0
-        if wide > _FAR_FROM_PARABOLA:
+        if wide > FAR_FROM_PARABOLA:
             return replace(full, status="no_error", reason=NOT_A_PARABOLA.format(wide))
         return replace(full, status="ok", stderr=stderr)
     if determined and high.closed and isfinite(low.value) and low.value <= bounds[0]:

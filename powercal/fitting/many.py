@@ -10,6 +10,7 @@ import numpy as np
 
 from powercal.contracts import Model
 from powercal.errors import FitError
+from powercal.fitting.batch.table import of_all
 from powercal.fitting.batch.whole import Batch, Wishes
 from powercal.fitting.build import Request
 from powercal.line import line_of
@@ -89,10 +90,24 @@ def fit_many(
     UnknownNameError
         A model, parameter, observable or option that does not exist.
     """
-    batch = _prepared(
-        traces, model, tuple(over), (free, observables), fixed, priors, start, sigma, intervals,
-        derived, solver, options,
-    )  # fmt: skip
+    if intervals not in INTERVALS:
+        raise FitError(f"intervals is {intervals!r}; it must be one of {', '.join(INTERVALS)}")
+    said = {"fixed": dict(fixed or {}), "start": dict(start or {})}
+    request = Request(
+        free=tuple(free),
+        fixed={k: _typical(v) for k, v in said["fixed"].items()},
+        priors=dict(priors or {}),
+        observables=tuple(observables),
+        start={k: _typical(v) for k, v in said["start"].items()},
+        sigma=dict(sigma or {}),
+        intervals=intervals,
+    )
+    per_fit = {
+        kind: {k: v for k, v in own.items() if getattr(v, "dims", ())} for kind, own in said.items()
+    }
+    chosen = get_model(model) if isinstance(model, str) else model
+    line_of(traces)
+    batch = Batch(traces, chosen, tuple(over), Wishes(request, per_fit, derived, solver), options)
     if workers:
         blocks = _in_workers(batch, model, traces, options, workers)
     else:
@@ -115,20 +130,13 @@ def _in_workers(
             f"worker processes need a model that a plugin offers by name; {model.name!r} was "
             f"handed over as an object: leave workers out"
         )
-    request, wishes = batch.wishes.request, batch.wishes
+    wishes = batch.wishes
     per_fit = wishes.per_fit
-    asked = {
-        "over": list(batch.layout.over),
-        "free": list(request.free),
-        "fixed": {k: v for k, v in request.fixed.items() if k not in per_fit["fixed"]},
-        "priors": {k: list(v) for k, v in request.priors.items()},
-        "observables": list(request.observables),
-        "start": {k: v for k, v in request.start.items() if k not in per_fit["start"]},
-        "sigma": dict(request.sigma),
-        "intervals": request.intervals,
-        "derived": wishes.derived,
-        "solver": wishes.solver,
-    }
+    asked = wishes.request.plain()
+    del asked["per"]
+    for kind, own in per_fit.items():
+        asked[kind] = {k: v for k, v in asked[kind].items() if k not in own}
+    asked |= {"over": batch.layout.over, "derived": wishes.derived, "solver": wishes.solver}
     plan = {"wishes": asked, "options": dict(options), "model": model}
     return fit_in_workers(traces, batch.layout, plan, per_fit, workers)
 
@@ -143,44 +151,7 @@ def _joined(parts: list[xr.Dataset]) -> xr.Dataset:
     whole = xarray.concat(
         parts, dim=first, data_vars="minimal", coords="minimal", compat="override", join="override"
     )
-    return whole.assign_attrs(rescued=sum(int(p.attrs["rescued"]) for p in parts))
-
-
-def _prepared(
-    traces: DeviceTraces,
-    model: str | Model,
-    over: tuple[str, ...],
-    names: tuple[Iterable[str], Iterable[str]],
-    fixed: Mapping[str, Any] | None,
-    priors: Mapping[str, tuple[float, float]] | None,
-    start: Mapping[str, Any] | None,
-    sigma: Mapping[str, float] | None,
-    intervals: str,
-    derived: bool,
-    solver: str,
-    options: Mapping[str, str],
-) -> Batch:
-    """Check what was asked, and lay the fits out; nothing is read yet."""
-    if intervals not in INTERVALS:
-        raise FitError(f"intervals is {intervals!r}; it must be one of {', '.join(INTERVALS)}")
-    fixed, start = dict(fixed or {}), dict(start or {})
-    request = Request(
-        free=tuple(names[0]),
-        fixed={k: _typical(v) for k, v in fixed.items()},
-        priors=dict(priors or {}),
-        observables=tuple(names[1]),
-        start={k: _typical(v) for k, v in start.items()},
-        sigma=dict(sigma or {}),
-        intervals=intervals,
-    )
-    per_fit = {
-        kind: {k: v for k, v in said.items() if getattr(v, "dims", ())}
-        for kind, said in (("fixed", fixed), ("start", start))
-    }
-    chosen = get_model(model) if isinstance(model, str) else model
-    line_of(traces)
-    wishes = Wishes(request, per_fit, derived, solver)
-    return Batch(traces, chosen, over, wishes, options)
+    return whole.assign_attrs(of_all([p.attrs for p in parts]))
 
 
 def _typical(value: Any) -> float:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from powercal import __version__
 from powercal.contracts import Model, Parameter
-from powercal.errors import FitError, PowercalError, UnknownNameError
+from powercal.errors import FitError, PowercalError
 from powercal.fitting.build import Request, make_table, options_from
 from powercal.fitting.conclude import (
     alternatives,
@@ -30,8 +30,9 @@ from powercal.fitting.problem import Problem
 from powercal.fitting.solve import Solution, best_search, search, solve
 from powercal.fitting.starting import prepare
 from powercal.fitting.twins import confess_twin, find_twin
+from powercal.fitting.weights import weights_in_words
 from powercal.line import line_of
-from powercal.registry import get_model, origin
+from powercal.registry import distribution_of, get_model
 from powercal.result import FitResult, Flag, Shift
 from powercal.schema import DeviceTraces
 
@@ -225,14 +226,10 @@ def _assemble(
     kept = [i for i, c in enumerate(problem.coordinates) if _determined(judged, c.name)]
     slopes = problem.slopes(x)
     covariance = judged.found.covariance * np.outer(slopes, slopes)
-    try:
-        distribution, _ = origin("model", model.name)
-    except UnknownNameError:  # a model handed over as an object has no distribution
-        distribution = ""
     return FitResult(
         model=model.name,
         model_version=model.version,
-        distribution=distribution,
+        distribution=distribution_of(model),
         options=dict(model.chosen),
         observables=names,
         parameters=judged.parameters,
@@ -264,14 +261,7 @@ def _determined(judged: Judged, name: str) -> bool:
 
 
 def _weights(problem: Any) -> str:
-    given = [b.name for b in problem.blocks if b.given_sigma]
-    estimated = [b.name for b in problem.blocks if not b.given_sigma]
-    parts = [f"σ of {', '.join(given)} as given"] if given else []
-    if estimated:
-        parts.append(
-            f"σ of {', '.join(estimated)} per trace from residuals, iterated, their own "
-            f"uncertainty counted"
-        )
+    parts = [weights_in_words({b.name: b.given_sigma for b in problem.blocks})]
     if problem.modes is not None:
         parts.append(
             "errors of inputs, of the reference or of calibration points, common to many points, "

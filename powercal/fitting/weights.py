@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,19 @@ from powercal.fitting.pieces import Block
 from powercal.fitting.problem import Problem
 
 FloatArray = NDArray[np.float64]
+
+
+def weights_in_words(is_given: Mapping[str, bool]) -> str:
+    """Say of every observable whether its standard deviation was given."""
+    given = [name for name, said in is_given.items() if said]
+    estimated = [name for name, said in is_given.items() if not said]
+    parts = [f"σ of {', '.join(given)} as given"] if given else []
+    if estimated:
+        parts.append(
+            f"σ of {', '.join(estimated)} per trace from residuals, iterated, their own "
+            f"uncertainty counted"
+        )
+    return "; ".join(parts)
 
 
 def neighbour_noise(values: NDArray[np.generic], trace: NDArray[np.intp]) -> FloatArray:

@@ -86,4 +86,4 @@ def read_block(traces: DeviceTraces, dim: str, first: int, last: int) -> DeviceT
     if UNCHECKED in part.attrs:
         part.attrs = {k: v for k, v in part.attrs.items() if k != UNCHECKED}
         part = check_traces(_joined(part))
-    return DeviceTraces(part.assign_attrs(first_fit=first))
+    return DeviceTraces(part)

@@ -14,7 +14,7 @@ user: same input, same bytes. ``xarray.open_dataset(path, engine="h5netcdf")`` o
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,6 @@ from powercal.writing import replacing
 SCHEMA = 1
 MARK = "powercal_fits"
 _NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable."
-_COUNTED = "rescued"  # the only attribute that adds up over blocks
 
 
 def write_fits(
@@ -70,7 +69,10 @@ def write_fits(
 
 
 def _write(file: Any, blocks: Iterable[tuple[int, int, xr.Dataset]], total: int) -> None:
-    rescued, dim = 0, ""
+    from powercal.fitting.batch.table import of_all
+
+    attrs: list[Mapping[Any, Any]] = []
+    dim = ""
     for start, stop, block in blocks:
         if not dim:
             dim = str(block["value"].dims[0])
@@ -80,8 +82,8 @@ def _write(file: Any, blocks: Iterable[tuple[int, int, xr.Dataset]], total: int)
                 axis = variable.dims.index(dim)
                 place = (slice(None),) * axis + (slice(start, stop),)
                 file[str(name)][place] = _plain(variable.values)
-        rescued += int(block.attrs[_COUNTED])
-    file.attrs[_COUNTED] = rescued
+        attrs.append(block.attrs)
+    file.attrs.update(of_all(attrs))
 
 
 def _plain(values: Any) -> Any:

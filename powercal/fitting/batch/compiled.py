@@ -7,6 +7,7 @@ import importlib.util
 import os
 import sys
 import tempfile
+from functools import cache
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -112,8 +113,12 @@ def _gaps_in_both(values: NDArray[Any]) -> NDArray[Any]:
 
 def _module_text(kernel: Kernel) -> str:
     """Return the descent's own text with the kernel behind it, and what compiles both."""
-    descent = Path(scalar_descent.__file__).read_text(encoding="utf-8")
-    return f"{descent}\n\n{kernel.source}\n\n{_COMPILE}"
+    return f"{_descent_text()}\n\n{kernel.source}\n\n{_COMPILE}"
+
+
+@cache
+def _descent_text() -> str:
+    return Path(scalar_descent.__file__).read_text(encoding="utf-8")
 
 
 _COMPILE = """
@@ -139,11 +144,15 @@ fit_all = _exact(fit_all)
 
 def _name(source: str) -> str:
     """Return the module's name: another source, version or machine makes another one."""
+    return f"powercal_{hashlib.sha256(f'{source}|{_versions()}'.encode()).hexdigest()[:24]}"
+
+
+@cache
+def _versions() -> str:
     import platform
     from importlib.metadata import version
 
-    text = f"{source}|{__version__}|{version('numba')}|{version('numpy')}|{platform.machine()}"
-    return f"powercal_{hashlib.sha256(text.encode()).hexdigest()[:24]}"
+    return f"{__version__}|{version('numba')}|{version('numpy')}|{platform.machine()}"
 
 
 def _module(source: str) -> ModuleType:

@@ -121,13 +121,9 @@ def descend(
     """
     fits, p = start.shape
     found = empty_result(fits, p)
-    usable = np.flatnonzero(np.isfinite(start).all(axis=1))
-    found.outcome[~np.isfinite(start).all(axis=1)] = NOT_FINITE
-    slots = int(min(max(1024, 4 * tile_rows(points)), max(fits, 1)))
-    if not usable.size:
-        return found
-    run = _Descent(make(slots), start, bounds, log, slots, priors, settings, found)
-    run.all()
+    slots = min(max(1024, 4 * tile_rows(points)), fits)
+    if fits:
+        _Descent(make(slots), start, bounds, log, slots, priors, settings, found).all()
     return found
 
 

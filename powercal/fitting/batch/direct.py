@@ -41,7 +41,6 @@ class DirectEvaluator:
         self._row = np.zeros(slots, dtype=np.intp)
         self._count, self._size = np.zeros(slots), np.zeros(slots)
         self._tile = max(1, tile_rows(problem.points) // 4)
-        self._named = problem.named()
 
     # ---- slots: which fit is where ----
 
@@ -50,7 +49,7 @@ class DirectEvaluator:
         self._row[slots] = np.arange(rows.start, rows.stop)
         count, size = np.zeros(slots.size), np.zeros(slots.size)
         for k in range(len(self.problem.observed)):
-            values, weight = self._data(k, self._row[slots])
+            values, weight = self.data(k, self._row[slots])
             count += (weight > 0).sum(axis=1) * (2 if np.iscomplexobj(values) else 1)
             size += (np.abs(values * weight) ** 2).sum(axis=1)
         self._count[slots], self._size[slots] = count, size
@@ -74,7 +73,7 @@ class DirectEvaluator:
             found.append(np.where(np.isfinite(own), own, np.nanmean(own)))
         return found
 
-    def _data(self, k: int, rows: NDArray[np.intp]) -> tuple[Array, FloatArray]:
+    def data(self, k: int, rows: NDArray[np.intp]) -> tuple[Array, FloatArray]:
         """Return data and 1/σ, zero where nothing was measured."""
         observed = self.problem.observed[k]
         values, keep = observed.data[rows], np.isfinite(observed.data[rows])
@@ -113,7 +112,7 @@ class DirectEvaluator:
         out = []
         for k, o in enumerate(problem.observed):
             factor = gain if problem.power_observables[o.index] else 1.0
-            data, weight = self._data(k, rows)
+            data, weight = self.data(k, rows)
             curve = np.broadcast_to(curves[o.index] * factor, data.shape)
             columns = [
                 self._column(a.name, tables[o.index], curve, inputs, factor) * slopes[:, j : j + 1]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powercal.fitting.batch.expression import Expression, express
-from powercal.fitting.batch.gram import Basis, basis_of
+from powercal.fitting.batch.gram import basis_of
 from powercal.fitting.batch.loaded import Loaded
 from powercal.fitting.batch.problem import BatchProblem
 from powercal.fitting.batch.products import inner
@@ -88,11 +88,6 @@ class GramEvaluator:
         self._outputs = [np.empty(size) for _ in roots]
         self._scratch = [np.empty(size) for _ in range(self._tiles.scratch)]
         self._gram = [np.empty((b.products, slots)) for b in self._bases]
-
-    @property
-    def passes(self) -> int:
-        """Number of passes over all points that one evaluation takes, products apart."""
-        return self._tiles.passes
 
     def load(self, slots: NDArray[np.intp], rows: slice) -> None:
         """Put fits into slots."""
@@ -219,6 +214,3 @@ def _numbers_used(roots: Sequence[Node]) -> list[Node]:
                 used[a.index] = a
     used |= {n.index: n for n in roots if n.cheap and n.kind != "constant"}
     return list(used.values())
-
-
-__all__ = ["Basis", "Evaluator", "GramEvaluator", "place", "tile_rows"]

@@ -141,7 +141,7 @@ def _curves(graph: Graph, problem: BatchProblem, values: Mapping[str, Any]) -> l
         if flat:
             node = graph.number(f"a:{name}", False)
         else:
-            node = graph.points(f"a:{name}", array.shape[0] == 1 and problem.size > 1)
+            node = graph.points(f"a:{name}", problem.is_shared(name))
         if name == "incident_power" and problem.attenuation:
             node = graph.multiply(node, loss)
         inputs.append(node)

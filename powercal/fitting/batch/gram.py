@@ -31,7 +31,7 @@ class Basis:
 
 def basis_of(graph: Graph, value: Node, slopes: Sequence[Node]) -> Basis:
     """Split derivatives into arrays and numbers, unless the derivatives as they are cost less."""
-    ways = (_split(graph, slopes, False), _split(graph, slopes, True), _plain(graph, slopes))
+    ways = _split(graph, slopes), _plain(graph, slopes)
     return min(ways, key=lambda b: _cost(value, b))
 
 
@@ -48,12 +48,12 @@ def _plain(graph: Graph, slopes: Sequence[Node]) -> Basis:
     return Basis(tuple(arrays.values()), shares)
 
 
-def _split(graph: Graph, slopes: Sequence[Node], expand: bool) -> Basis:
+def _split(graph: Graph, slopes: Sequence[Node]) -> Basis:
     arrays: dict[int, Node] = {}
     rows = []
     for slope in slopes:
         terms: dict[int, Node] = {}
-        for array, factor in _terms(graph, slope, graph.constant(1), expand):
+        for array, factor in _terms(graph, slope, graph.constant(1)):
             arrays.setdefault(array.index, array)
             known = terms.get(array.index)
             terms[array.index] = factor if known is None else graph.add(known, factor)
@@ -65,56 +65,19 @@ def _split(graph: Graph, slopes: Sequence[Node], expand: bool) -> Basis:
     return Basis(tuple(arrays.values()), shares)
 
 
-def _terms(graph: Graph, node: Node, factor: Node, expand: bool) -> Iterator[tuple[Node, Node]]:
-    """Yield (array, number per trace) whose products add up to factor · node.
-
-    ``expand`` multiplies sums out: derivatives of real and imaginary part are then made of the
-    same few arrays.
-    """
+def _terms(graph: Graph, node: Node, factor: Node) -> Iterator[tuple[Node, Node]]:
+    """Yield (array, number per trace) whose products add up to factor · node."""
     if node.cheap:
         if not node.equals(0):
             yield graph.constant(1), graph.multiply(factor, node)
-        return
-    kind, args = node.kind, node.args
-    if kind == "multiply" and args[0].cheap:
-        yield from _terms(graph, args[1], graph.multiply(factor, args[0]), expand)
-    elif kind == "negative":
-        yield from _terms(graph, args[0], graph.negative(factor), expand)
-    elif kind in ("add", "subtract"):
-        yield from _terms(graph, args[0], factor, expand)
-        other = factor if kind == "add" else graph.negative(factor)
-        yield from _terms(graph, args[1], other, expand)
-    elif expand and kind in ("multiply", "divide") and node.varies:
-        yield from _multiplied_out(graph, node, factor)
-    else:
-        yield node, factor
-
-
-def _multiplied_out(graph: Graph, node: Node, factor: Node) -> Iterator[tuple[Node, Node]]:
-    """Yield the terms of a product of sums, or of a sum over something."""
-    one = graph.constant(1)
-    left = list(_terms(graph, node.args[0], one, True))
-    if node.kind == "divide":
-        right = [(node.args[1], one)]
-        join = graph.divide
-    else:
-        right = list(_terms(graph, node.args[1], one, True))
-        join = graph.multiply
-    if len(left) * len(right) == 1:
-        yield node, factor
-        return
-    for a, u in left:
-        for b, v in right:
-            yield from _scaled_term(graph, join(a, b), graph.multiply(factor, graph.multiply(u, v)))
-
-
-def _scaled_term(graph: Graph, node: Node, factor: Node) -> Iterator[tuple[Node, Node]]:
-    """Take a number per trace that simplification brought out of a product."""
-    if node.cheap:
-        yield graph.constant(1), graph.multiply(factor, node)
     elif node.kind == "multiply" and node.args[0].cheap:
-        yield from _scaled_term(graph, node.args[1], graph.multiply(factor, node.args[0]))
+        yield from _terms(graph, node.args[1], graph.multiply(factor, node.args[0]))
     elif node.kind == "negative":
-        yield from _scaled_term(graph, node.args[0], graph.negative(factor))
+        yield from _terms(graph, node.args[0], graph.negative(factor))
+    elif node.kind in ("add", "subtract"):
+        a, b = node.args
+        yield from _terms(graph, a, factor)
+        other = factor if node.kind == "add" else graph.negative(factor)
+        yield from _terms(graph, b, other)
     else:
         yield node, factor

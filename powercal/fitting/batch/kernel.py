@@ -62,7 +62,7 @@ class _Text:
         self.numbers = tuple(n.name for n in held if n.kind == "number")
         axes = [n.name.removeprefix("a:") for n in held if n.kind == "points"]
         axes = [n for n in axes if not n.startswith("d:")]
-        self.shared = tuple(n for n in axes if problem.inputs[n].shape[0] == 1)
+        self.shared = tuple(n for n in axes if problem.is_shared(n))
         self.own = tuple(n for n in axes if n not in self.shared)
         self._of = {n: f"p_{k}" for n, k in self.free.items()}
         self._of |= {n: f"q_{k}" for k, n in enumerate(self.numbers)}

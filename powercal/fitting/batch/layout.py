@@ -169,6 +169,7 @@ def batch_problem(
         referenced=traces.attrs.get("setup") == "referenced" and table.attenuation,
         power_observables=powers_of(model),
         rows=_rows(layout),
+        each=frozenset(n for n in model.inputs if set(traces[n].dims) & set(layout.over)),
     )
 
 

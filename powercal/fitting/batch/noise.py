@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from powercal.fitting.batch.descent import TOO_LONG
 from powercal.fitting.batch.direct import DirectEvaluator
 from powercal.fitting.batch.evaluate import tile_rows
 from powercal.fitting.batch.problem import BatchProblem, Observed
 from powercal.fitting.batch.solver import Plan, Solved, solve
+from powercal.fitting.batch.steps import pseudo_inverse
 from powercal.tracing.program import Values
 
 FloatArray = NDArray[np.float64]
@@ -86,7 +88,7 @@ def _traced_rows(
             joined = [a + 1j * b for a, b in zip([curve, *columns], own_rows, strict=True)]
             out.append((joined[0], joined[1:], data, weight))
         else:
-            measured, weight = direct._data(signal.observed, rows)
+            measured, weight = direct.data(signal.observed, rows)
             # A value that is curve less data already has nothing left to be compared with.
             left = 0.0 * measured if signal.within else measured
             out.append((own_rows[0], own_rows[1:], left, weight))
@@ -146,6 +148,7 @@ def solve_with_noise(problem: BatchProblem, plan: Plan) -> tuple[BatchProblem, S
         moved = np.max(np.abs(again.found.x - solved.found.x[moving]) * errors, axis=1)
         problem, solved = _put_back(problem, solved, moving, part, again)
         moving = moving[~((change < _STILL) & (moved < 1e-6)) & np.isfinite(moved)]
+    solved.found.outcome[moving] = TOO_LONG  # σ did not come to rest
     return problem, solved, rowwise(problem, plan, solved.found.x)
 
 
@@ -186,7 +189,9 @@ def _no_zeros(sigma: FloatArray, values: NDArray[Any]) -> FloatArray:
 def _new_sigma(problem: BatchProblem, rows: Rowwise) -> tuple[tuple[Observed, ...], FloatArray]:
     """Return the observables with σ from their residuals, and by how much it changed."""
     whole = rows.matrix.sum(axis=0)
-    inverse = _pseudo_inverse(whole)
+    size = np.sqrt(np.maximum(np.einsum("nii->ni", whole), 1e-300))
+    size = size[:, :, None] * size[:, None, :]
+    inverse = pseudo_inverse(whole / size, 1e-12)[0] / size
     row = np.zeros(problem.points, dtype=np.intp) if problem.rows is None else problem.rows
     change = np.zeros(problem.size)
     observed = [replace(o) for o in problem.observed]
@@ -205,16 +210,6 @@ def _new_sigma(problem: BatchProblem, rows: Rowwise) -> tuple[tuple[Observed, ..
         change = np.maximum(change, np.abs(after[:, 0] / before[:, 0] - 1))
         observed[k] = replace(observed[k], sigma=sigma)
     return tuple(observed), change
-
-
-def _pseudo_inverse(matrix: FloatArray) -> FloatArray:
-    size = np.sqrt(np.maximum(np.einsum("nii->ni", matrix), 1e-300))
-    scaled = matrix / (size[:, :, None] * size[:, None, :])
-    values, vectors = np.linalg.eigh(scaled)
-    keep = values > 1e-12 * values[:, -1:]
-    inverse = np.where(keep, 1 / np.where(keep, values, 1.0), 0.0)
-    found = np.einsum("nik,nk,njk->nij", vectors, inverse, vectors)
-    return np.asarray(found / (size[:, :, None] * size[:, None, :]))
 
 
 def _put_back(

@@ -77,6 +77,8 @@ class BatchProblem:
         Which of the model's observables the gain acts on.
     rows : ndarray of int or None
         The row (along a frequency axis, say) of every point: σ is estimated per row.
+    each : frozenset of str or None
+        Inputs that every fit has for itself, also where there is one fit; None: by their shapes.
     """
 
     model: Model
@@ -91,6 +93,11 @@ class BatchProblem:
     referenced: bool = False
     power_observables: tuple[bool, ...] = ()
     rows: NDArray[np.intp] | None = None
+    each: frozenset[str] | None = None
+
+    def is_shared(self, name: str) -> bool:
+        """Whether an input is the same for all fits; a lone fit's own looks as if it were."""
+        return name not in self.each if self.each is not None else self.inputs[name].shape[0] == 1
 
     @property
     def size(self) -> int:
@@ -171,6 +178,7 @@ class BatchProblem:
         return replace(
             self,
             inputs=one,
+            each=frozenset(n for n in self.inputs if not self.is_shared(n)),
             observed=seen,
             start=self.start[index],
             fixed={k: of(v) for k, v in self.fixed.items()},

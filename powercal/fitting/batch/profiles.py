@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from powercal.fitting.batch.descent import CONVERGED, Found, Settings
-from powercal.fitting.batch.problem import BatchProblem
+from powercal.fitting.batch.descent import CONVERGED, Settings
 from powercal.fitting.batch.solver import Plan, solve
-from powercal.fitting.batch.verdicts import CODE, Quantity
+from powercal.fitting.batch.verdicts import CODE, Fitted, Quantity
+from powercal.fitting.estimates import FAR_FROM_PARABOLA
 from powercal.fitting.intervals import FAR, LEVELS
 
 FloatArray = NDArray[np.float64]
@@ -19,9 +20,6 @@ Index = NDArray[np.intp]
 _FAR_ERRORS = 1e4  # so many standard errors of a linear coordinate are called unbounded
 _NEAR = 0.01  # an end is found when χ² there is right to a hundredth of the level
 _PROBES = 24
-_PARABOLA = (
-    4.0  # as in a single fit: an error bar that is a quarter of the truth is worse than none
-)
 
 
 @dataclass(frozen=True)
@@ -33,57 +31,38 @@ class _Side:
 
 
 def profile_intervals(
-    problem: BatchProblem,
-    plan: Plan,
-    found: Found,
-    covariance: FloatArray,
-    scale: FloatArray,
-    quantities: list[Quantity],
+    fitted: Fitted, plan: Plan, parameters: Sequence[Quantity]
 ) -> tuple[list[Quantity], dict[int, FloatArray]]:
     """Replace the intervals and statuses of free parameters by those of profiles.
 
     Parameters
     ----------
-    problem, plan, found : BatchProblem, Plan, Found
-        The fits.
-    covariance, scale : ndarray
-        With the noise in it, and what χ² counts in (1 where σ is given).
-    quantities : list of Quantity
-        As judged by the covariance.
+    fitted, plan : Fitted, Plan
+        The fits, and how they were solved.
+    parameters : sequence of Quantity
+        The free ones as judged by the covariance, in the order of the problem's axes.
 
     Returns
     -------
-    quantities, better : list of Quantity, dict
+    parameters, better : list of Quantity, dict
         ``better`` holds points with a lower χ² that profiles fell into, by fit: start there again.
     """
     better: dict[int, FloatArray] = {}
-    out = []
-    place = {a.name: k for k, a in enumerate(problem.axes)}
-    for quantity in quantities:
-        k = place.get(quantity.name)
-        if k is None:
-            out.append(quantity)
-            continue
-        out.append(_Profile(problem, plan, found, covariance, scale, k, better).judged(quantity))
-    return out, better
+    profiled = [
+        _Profile(fitted, plan, k, better).judged(parameter)
+        for k, parameter in enumerate(parameters)
+    ]
+    return profiled, better
 
 
 class _Profile:
     """The profiles of one parameter."""
 
-    def __init__(
-        self,
-        problem: BatchProblem,
-        plan: Plan,
-        found: Found,
-        covariance: FloatArray,
-        scale: FloatArray,
-        k: int,
-        better: dict[int, FloatArray],
-    ) -> None:
-        self.problem, self.found, self.scale, self.k, self.better = problem, found, scale, k, better
-        self.axis = problem.axes[k]
-        self.rest = [j for j in range(len(problem.axes)) if j != k]
+    def __init__(self, fitted: Fitted, plan: Plan, k: int, better: dict[int, FloatArray]) -> None:
+        self.problem, self.found = fitted.problem, fitted.solved.found
+        self.scale, self.k, self.better = fitted.scale, k, better
+        self.axis, covariance = self.problem.axes[k], fitted.covariance
+        self.rest = [j for j in range(len(self.problem.axes)) if j != k]
         self.error = np.sqrt(np.maximum(covariance[:, k, k], 0.0))
         with np.errstate(divide="ignore", invalid="ignore"):
             self.along = covariance[:, :, k] / covariance[:, k, k][:, None]
@@ -133,7 +112,7 @@ class _Profile:
         status[closed[1] & ~closed[0] & at_bottom] = CODE["upper_limit"]
         status[closed[0] & closed[1]] = CODE["ok"]
         wide = (low.distance[68] + high.distance[68]) / (2 * self.error[who])
-        status[(status == CODE["ok"]) & (wide > _PARABOLA)] = CODE["no_error"]
+        status[(status == CODE["ok"]) & (wide > FAR_FROM_PARABOLA)] = CODE["no_error"]
         return status
 
     def _value(self, x: FloatArray) -> FloatArray:
@@ -246,8 +225,12 @@ class _Profile:
             return self._rise_alone(who, held), ahead
         part = replace(self.problem.take(who), start=self.problem.to_values(ahead))
         part = part.holding(self.axis.name, held)
-        self.plan = self.plan or Plan(part, self.solver if self.solver != "lmfit" else "numpy")
-        solved = solve(part, self.plan, Settings(tolerance=1e-4, absolute=True))
+        # Some ten refits of every fit: whether compiling is worth it is decided for all of them.
+        refits = 10 * self.problem.size
+        solver = "auto" if self.solver == "numba" else "numpy"
+        self.plan = self.plan or Plan(part, solver, refits)
+        given = all(o.given for o in part.observed)
+        solved = solve(part, self.plan, Settings(tolerance=1e-4, absolute=given))
         ends = ahead.copy()
         ends[:, self.rest] = solved.found.x
         rise = (solved.found.chi2 - self.found.chi2[who]) / self.scale[who]

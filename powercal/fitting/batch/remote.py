@@ -14,6 +14,7 @@ from powercal.fitting.batch import layout as layouts
 from powercal.fitting.batch.descent import NOT_TRIED
 from powercal.fitting.batch.layout import Layout
 from powercal.fitting.batch.verdicts import CODE
+from powercal.schema import DeviceTraces
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -65,7 +66,6 @@ def fit_rows(arrays: Arrays, plan: Mapping[str, Any]) -> dict[str, NDArray[Any]]
     import xarray
 
     from powercal.fitting.many import fit_many
-    from powercal.schema import DeviceTraces
 
     dim = plan["dim"]
     wishes: dict[str, Any] = dict(plan["wishes"])
@@ -88,8 +88,8 @@ def _from_file(rows: NDArray[Any], plan: Mapping[str, Any], dim: str) -> xr.Data
     from powercal.loading import open_large, read_block
 
     opened = open_large(plan["file"])
-    lazy = opened.assign_attrs({**opened.attrs, **plan["attrs"]})
-    part = read_block(lazy, dim, int(rows[0]), int(rows[-1]) + 1)  # type: ignore[arg-type]
+    lazy = DeviceTraces(opened.assign_attrs(plan["attrs"]))
+    part = read_block(lazy, dim, int(rows[0]), int(rows[-1]) + 1)
     opened.close()
     return part
 
@@ -123,7 +123,8 @@ def fit_in_workers(
         arrays = {_ROWS: np.arange(layout.over_shape[0])}
         told["attrs"] = {k: _plain(v) for k, v in traces.attrs.items()}
     told["per_fit"] = {
-        kind: {n: list(v.dims) for n, v in own.items()} for kind, own in per_fit.items()
+        kind: {n: [dim, *(d for d in v.dims if d != dim)] for n, v in own.items()}
+        for kind, own in per_fit.items()
     }
     for kind, own in per_fit.items():
         arrays |= {f"{kind}:{n}": _first_axis(v, dim) for n, v in own.items()}
@@ -143,7 +144,9 @@ def fit_in_workers(
     if template is None:
         raise FitError(f"no block of fits came back from its process: {lost[0][2]}")
     for first, last, reason in lost:
-        yield first, last, _without(template, dim, last - first, reason)
+        labels = {n: traces[n] for n in template.coords if n in traces.coords}
+        along = {n: v.isel({dim: slice(first, last)}) for n, v in labels.items() if dim in v.dims}
+        yield first, last, _without(template, dim, last - first, reason).assign_coords(along)
 
 
 def _first_axis(values: xr.DataArray, dim: str) -> NDArray[Any]:
@@ -160,10 +163,15 @@ def _without(template: xr.Dataset, dim: str, count: int, reason: str) -> xr.Data
     import xarray
 
     index = xarray.DataArray(np.zeros(count, dtype=int), dims=dim)
-    empty = template.isel({dim: index}).copy(deep=True)
+    empty = template.isel({dim: index}).drop_vars(_along(template, dim)).copy(deep=True)
     for name, variable in empty.data_vars.items():
         if dim in variable.dims:
             blank = {"status": CODE["failed"], "outcome": NOT_TRIED}.get(str(name), 0)
             fill = np.nan if variable.dtype.kind == "f" else blank
             variable.values[...] = fill
     return empty.assign_attrs(rescued=0, lost=reason)
+
+
+def _along(template: xr.Dataset, dim: str) -> list[str]:
+    """Name the coordinates that label fits: those of other fits would be wrong labels."""
+    return [str(n) for n, v in template.coords.items() if dim in v.dims]

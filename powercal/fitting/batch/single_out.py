@@ -60,7 +60,7 @@ def one_of_many(result: xr.Dataset, traces: DeviceTraces | None) -> tuple[Proble
     model = get_model(result.attrs["model"])
     single = DeviceTraces(traces.expand_dims("one_fit"))
     batch = Batch(single, model, ("one_fit",), wishes, json.loads(result.attrs["options"]))
-    problem = batch.problem(batch.read(0, 1), batch.layout)
+    problem = batch.problem(batch.read(0, 1), batch.layout, 0)
     if needs_rounds(problem):
         problem = solve_with_noise(problem, Plan(problem, "numpy"))[0]
     one = problem.one(0)

@@ -86,6 +86,30 @@ def inverse_of(matrix: Rows) -> tuple[list[list[FloatArray]], FloatArray]:
     return out, pivot
 
 
+def pseudo_inverse(
+    scaled: FloatArray, least: float
+) -> tuple[FloatArray, FloatArray, NDArray[np.intp]]:
+    """Invert matrices with unit diagonal on the directions that they determine.
+
+    Parameters
+    ----------
+    scaled : ndarray
+        (fits, p, p), symmetric.
+    least : float
+        Smallest kept over largest eigenvalue.
+
+    Returns
+    -------
+    inverse, null, rank : ndarray
+        (fits, p, p); flat directions as columns, zero where there is none; kept directions.
+    """
+    values, vectors = np.linalg.eigh(scaled)
+    keep = values > least * values[:, -1:]
+    weight = np.where(keep, 1 / np.where(keep, values, 1.0), 0.0)
+    inverse = np.einsum("nik,nk,njk->nij", vectors, weight, vectors)
+    return inverse, np.where(keep[:, None, :], 0.0, vectors), keep.sum(axis=1)
+
+
 def bounded_steps(
     matrix: Rows,
     down: FloatArray,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -91,6 +91,12 @@ def results(
         "parameter_b": ("parameter_b", free),
     }
     return xarray.Dataset(fields, {**coords, **held}, dict(attrs))
+
+
+def of_all(attrs: Sequence[Mapping[Any, Any]]) -> dict[str, Any]:
+    """Return what counts over all blocks: rescued fits add up, reasons of lost blocks are kept."""
+    reasons = dict.fromkeys(str(a["lost"]) for a in attrs if a["lost"])
+    return {"rescued": sum(int(a["rescued"]) for a in attrs), "lost": "; ".join(reasons)}
 
 
 def as_json(value: Mapping[str, Any]) -> str:

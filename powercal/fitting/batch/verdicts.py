@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from powercal.contracts import Derived
 from powercal.fitting.batch.descent import CONVERGED, Found
 from powercal.fitting.batch.problem import BatchProblem
-from powercal.fitting.batch.solver import full_matrix
+from powercal.fitting.batch.solver import Solved, full_matrix
+from powercal.fitting.batch.steps import inverse_of, pseudo_inverse
 from powercal.fitting.differences import stencil
 from powercal.fitting.identifiability import FLAT, analyse
 
@@ -71,7 +72,9 @@ def covariances(problem: BatchProblem, found: Found) -> Covariances:
     rank = np.full(problem.size, p)
     doubtful = np.flatnonzero(good & ~(pivot >= _DOUBTFUL))
     if doubtful.size:
-        inverse[doubtful], null[doubtful], rank[doubtful] = _spectral(scaled[doubtful])
+        inverse[doubtful], null[doubtful], rank[doubtful] = pseudo_inverse(
+            scaled[doubtful], FLAT**2
+        )
     covariance = inverse / (size[:, :, None] * size[:, None, :])
     for i in np.flatnonzero(good & (pivot < _IMPRECISE) & (rank == p)):
         one = problem.one(int(i))
@@ -89,8 +92,6 @@ def covariances(problem: BatchProblem, found: Found) -> Covariances:
 
 def _inverse(scaled: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return smallest pivots and inverses of matrices with unit diagonal."""
-    from powercal.fitting.batch.steps import inverse_of
-
     p = scaled.shape[1]
     rows, pivot = inverse_of([[scaled[:, i, j] for j in range(i + 1)] for i in range(p)])
     inverse = np.empty_like(scaled)
@@ -100,13 +101,20 @@ def _inverse(scaled: FloatArray) -> tuple[FloatArray, FloatArray]:
     return pivot, inverse
 
 
-def _spectral(scaled: FloatArray) -> tuple[FloatArray, FloatArray, NDArray[np.intp]]:
-    """Return inverses on the determined directions, flat directions and ranks."""
-    values, vectors = np.linalg.eigh(scaled)
-    keep = values > FLAT**2 * values[:, -1:]
-    weight = np.where(keep, 1 / np.where(keep, values, 1.0), 0.0)
-    inverse = np.einsum("nik,nk,njk->nij", vectors, weight, vectors)
-    return inverse, np.where(keep[:, None, :], 0.0, vectors), keep.sum(axis=1)
+@dataclass(frozen=True)
+class Fitted:
+    """One block after its fits.
+
+    ``covariance`` has the scale of the noise in it, ``scale`` is what χ² counts in, ``freedom``
+    the degrees of freedom.
+    """
+
+    problem: BatchProblem
+    solved: Solved
+    spread: Covariances
+    covariance: FloatArray
+    scale: FloatArray
+    freedom: FloatArray
 
 
 @dataclass(frozen=True)
@@ -127,31 +135,16 @@ class Quantity:
     interval95: FloatArray
 
 
-def judge_parameters(
-    problem: BatchProblem,
-    found: Found,
-    spread: Covariances,
-    covariance: FloatArray,
-    freedom: FloatArray,
-    words: Mapping[str, tuple[str, str]],
-) -> list[Quantity]:
+def judge_parameters(fitted: Fitted, words: Mapping[str, tuple[str, str]]) -> list[Quantity]:
     """Give every free parameter a status, as a single fit with ``intervals="covariance"`` does.
 
-    Parameters
-    ----------
-    problem, found, spread : BatchProblem, Found, Covariances
-        The fits.
-    covariance : ndarray
-        (fits, p, p) with the scale of the noise in it.
-    freedom : ndarray
-        Degrees of freedom.
-    words : mapping
-        Unit and meaning by name.
+    ``words`` are unit and meaning by name.
     """
+    problem, found = fitted.problem, fitted.solved.found
     low, high = problem.bounds()
     out = []
     for k, axis in enumerate(problem.axes):
-        error = np.sqrt(np.maximum(covariance[:, k, k], 0.0))
+        error = np.sqrt(np.maximum(fitted.covariance[:, k, k], 0.0))
         x = found.x[:, k]
         unit = np.zeros((problem.size, len(problem.axes)))
         unit[:, k] = 1.0
@@ -164,8 +157,8 @@ def judge_parameters(
         wide = x[:, None] + _TWO_SIDED * error[:, None] * np.array([-1.0, 1.0])
         status[wide[:, 1] >= high[k]] = CODE["at_bound"]
         status[wide[:, 0] <= low[k]] = CODE["upper_limit"]
-        status[~spread.determines(unit)] = CODE["undetermined"]
-        status[freedom <= 0] = CODE["no_error"]
+        status[~fitted.spread.determines(unit)] = CODE["undetermined"]
+        status[fitted.freedom <= 0] = CODE["no_error"]
         status[_lost(found)] = CODE["failed"]
         value = _to_value(problem, k, x)
         stderr = error * (np.abs(value) if axis.log else 1.0)
@@ -204,30 +197,13 @@ def _quantity(
     )
 
 
-def judge_derived(
-    problem: BatchProblem,
-    found: Found,
-    spread: Covariances,
-    covariance: FloatArray,
-    freedom: FloatArray,
-    parameters: Mapping[str, Quantity],
-) -> list[Quantity]:
-    """Carry the covariance to the model's derived quantities."""
-    return [
-        _derived(d, problem, found, spread, covariance, freedom, parameters)
-        for d in problem.model.derived
-    ]
+def judge_derived(fitted: Fitted, parameters: Sequence[Quantity]) -> list[Quantity]:
+    """Carry the covariance, and the statuses of free parameters, to the derived quantities."""
+    return [_derived(d, fitted, parameters) for d in fitted.problem.model.derived]
 
 
-def _derived(
-    d: Derived,
-    problem: BatchProblem,
-    found: Found,
-    spread: Covariances,
-    covariance: FloatArray,
-    freedom: FloatArray,
-    parameters: Mapping[str, Quantity],
-) -> Quantity:
+def _derived(d: Derived, fitted: Fitted, parameters: Sequence[Quantity]) -> Quantity:
+    problem, found, spread = fitted.problem, fitted.solved.found, fitted.spread
     values: dict[str, Any] = dict(problem.fixed)
     points = problem.to_values(found.x)
     values |= {a.name: points[:, k] for k, a in enumerate(problem.axes)}
@@ -241,11 +217,11 @@ def _derived(
                 gradient[:, k] = _slope(d, values, axis.name) * (points[:, k] if axis.log else 1.0)
         usable = np.isfinite(gradient).all(axis=1) & np.isfinite(value)
         safe = np.where(usable[:, None], gradient, 0.0)
-        stderr = np.sqrt(np.maximum(np.einsum("ni,nij,nj->n", safe, covariance, safe), 0.0))
+        stderr = np.sqrt(np.maximum(np.einsum("ni,nij,nj->n", safe, fitted.covariance, safe), 0.0))
     status = np.zeros(problem.size, dtype=np.int8)
     status[~spread.determines(safe)] = CODE["undetermined"]
-    status[~usable | (freedom <= 0)] = CODE["no_error"]
-    _carry(status, safe, spread, problem, parameters)
+    status[~usable | (fitted.freedom <= 0)] = CODE["no_error"]
+    _carry(status, safe, spread, parameters)
     status[~gradient.any(axis=1)] = CODE["fixed"]
     status[_lost(found)] = CODE["failed"]
     ends = {
@@ -259,15 +235,14 @@ def _carry(
     status: NDArray[np.int8],
     gradient: FloatArray,
     spread: Covariances,
-    problem: BatchProblem,
-    parameters: Mapping[str, Quantity],
+    parameters: Sequence[Quantity],
 ) -> None:
     """A quantity that rides on one parameter has its status (T_eff on n_th at its bound)."""
     weight = np.abs(gradient) / spread.size
     total = weight.sum(axis=1)
-    for k, axis in enumerate(problem.axes):
+    for k, parameter in enumerate(parameters):
         rides = weight[:, k] > (1 - 1e-3) * total
-        own = parameters[axis.name].status
+        own = parameter.status
         np.copyto(status, own, where=rides & (own != CODE["ok"]) & (status == CODE["ok"]))
 
 

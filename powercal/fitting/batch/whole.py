@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from powercal import __version__
 from powercal.contracts import Model
-from powercal.errors import FitError, UnknownNameError
-from powercal.fitting.batch.descent import Found, Settings
+from powercal.errors import FitError
+from powercal.fitting.batch.descent import Found
 from powercal.fitting.batch.layout import Layout, batch_problem, flat, lay_out
 from powercal.fitting.batch.noise import enlarged, needs_rounds, solve_with_noise
 from powercal.fitting.batch.problem import BatchProblem
@@ -20,17 +20,19 @@ from powercal.fitting.batch.profiles import profile_intervals
 from powercal.fitting.batch.solver import Plan, Solved, solve
 from powercal.fitting.batch.table import OUTCOME_ATTRS, as_json, results
 from powercal.fitting.batch.verdicts import (
-    Covariances,
+    Fitted,
     Quantity,
     covariances,
     judge_derived,
     judge_parameters,
 )
 from powercal.fitting.build import Request, Table, make_table, options_from
-from powercal.fitting.grid import choose_observables
+from powercal.fitting.common_errors import find_common_errors
+from powercal.fitting.grid import choose_observables, make_grid
 from powercal.fitting.starting_many import guess_many
+from powercal.fitting.weights import weights_in_words
 from powercal.line import nominal
-from powercal.registry import origin
+from powercal.registry import distribution_of
 from powercal.schema import DeviceTraces
 
 if TYPE_CHECKING:
@@ -73,7 +75,6 @@ class Batch:
         self.layout = lay_out(present, self.model, names, over)
         self.table: Table | None = None
         self.plan: Plan | None = None
-        _refuse_common_errors(traces, self.model, names, wishes.request)
 
     # ---- one block ----
 
@@ -82,46 +83,48 @@ class Batch:
         layout = self.layout.part(first, last)
         data = self.read(first, last)
         table = self._table(data)
-        problem = self.problem(data, layout)
+        problem = self.problem(data, layout, first)
         if self.plan is None:
-            self.plan = self._make_plan(problem)
+            self._refuse_common_errors(data, problem)
+            # The number of all fits tells whether compiling is worth it.
+            self.plan = Plan(problem, self.wishes.solver, fits=self.layout.fits)
         fitted = fit_block(problem, self.plan)
-        quantities = self._judge(fitted, table)
+        found = self._judge(fitted, table)
         if self.wishes.request.intervals == "profile":
-            fitted, quantities = self._profiled(fitted, quantities, table)
-        return self._results(data, layout, fitted, quantities)
+            fitted, found = self._profiled(fitted, found, table)
+        if self.wishes.derived:
+            found += judge_derived(fitted, found)
+        return self._results(data, layout, fitted, found)
 
-    def problem(self, data: DeviceTraces, layout: Layout) -> BatchProblem:
-        """Build the problem of one block that is in memory."""
+    def problem(self, data: DeviceTraces, layout: Layout, first: int) -> BatchProblem:
+        """Build the problem of one block that is in memory and begins at the fit ``first``."""
         table = self._table(data)
-        held = self._held(table, data, layout)
-        start = self._start(data, table, held, layout)
+        said = {
+            kind: {n: self._per_fit(n, v, layout, first) for n, v in own.items()}
+            for kind, own in self.wishes.per_fit.items()
+        }
+        held = {**table.fixed, **said["fixed"]}
+        start = self._start(
+            data, table, {**held, **self.wishes.request.start, **said["start"]}, layout
+        )
         return batch_problem(
             data, self.model, self.names, table, layout, held, start, self.wishes.request.sigma
         )
 
     def _profiled(
-        self, fitted: Fitted, quantities: list[Quantity], table: Table
+        self, fitted: Fitted, parameters: list[Quantity], table: Table
     ) -> tuple[Fitted, list[Quantity]]:
         """Profile; where a profile fell into a deeper minimum, all starts again from there."""
         assert self.plan is not None
-        better: dict[int, FloatArray] = {}
-        for _ in range(3):
-            found, better = profile_intervals(
-                fitted.problem,
-                self.plan,
-                fitted.solved.found,
-                fitted.covariance,
-                fitted.scale,
-                quantities,
-            )
+        found, better = profile_intervals(fitted, self.plan, parameters)
+        for _ in range(2):
             if not better:
-                return fitted, found
+                break
             start = fitted.problem.to_values(fitted.solved.found.x)
             for i, x in better.items():
                 start[i] = fitted.problem.to_values(x)
             fitted = fit_block(replace(fitted.problem, start=start), self.plan)
-            quantities = self._judge(fitted, table)
+            found, better = profile_intervals(fitted, self.plan, self._judge(fitted, table))
         return fitted, found
 
     def read(self, first: int, last: int) -> DeviceTraces:
@@ -146,39 +149,25 @@ class Batch:
             self.table = table
         return self.table
 
-    def _held(self, table: Table, data: DeviceTraces, layout: Layout) -> dict[str, Any]:
-        held: dict[str, Any] = dict(table.fixed)
-        for name, values in self.wishes.per_fit["fixed"].items():
-            held[name] = self._per_fit(name, values, data, layout)
-        return held
-
-    def _per_fit(
-        self, name: str, values: xr.DataArray, data: DeviceTraces, layout: Layout
-    ) -> FloatArray:
+    def _per_fit(self, name: str, values: xr.DataArray, layout: Layout, first: int) -> FloatArray:
         """Return one number per fit of this block."""
-        strange = [d for d in values.dims if d not in layout.over]
+        sizes = dict(zip(self.layout.over, self.layout.over_shape, strict=True))
+        strange = {d: n for d, n in values.sizes.items() if n != sizes.get(str(d))}
         if strange:
             raise FitError(
-                f"{name} is given over the dimension {strange[0]!r}; values per fit run over "
-                f"{', '.join(layout.over)}"
+                f"{name} is given over {dict(values.sizes)}; values per fit run over (some of) "
+                f"{sizes}"
             )
-        first = layout.over[0]
-        if first in values.dims and values.sizes[first] != layout.over_shape[0]:
-            values = values.isel({first: slice(*self._range(data, layout))})
+        dim = layout.over[0]
+        if dim in values.dims:
+            values = values.isel({dim: slice(first, first + layout.over_shape[0])})
         found = np.broadcast_to(flat(values, layout), (layout.fits, 1))[:, 0]
         return np.array(found, dtype=float)
 
-    def _range(self, data: DeviceTraces, layout: Layout) -> tuple[int, int]:
-        first = int(data.attrs["first_fit"])
-        return first, first + layout.over_shape[0]
-
     def _start(
-        self, data: DeviceTraces, table: Table, held: Mapping[str, Any], layout: Layout
+        self, data: DeviceTraces, table: Table, said: Mapping[str, Any], layout: Layout
     ) -> FloatArray:
-        known: dict[str, Any] = {p.name: p.mean for p in table.priors} | dict(held)
-        known |= self.wishes.request.start
-        for name, values in self.wishes.per_fit["start"].items():
-            known[name] = self._per_fit(name, values, data, layout)
+        known: dict[str, Any] = {p.name: p.mean for p in table.priors} | dict(said)
         for name in ("attenuation_db", "gain_db"):
             if name in table.free and name not in known:
                 raise FitError(
@@ -188,7 +177,11 @@ class Batch:
         guessed: Mapping[str, Any] = {}
         if not set(table.free) <= set(known):
             seen = nominal(data, *(_middle(known.get(n)) for n in ("attenuation_db", "gain_db")))
-            guessed = guess_many(self.model, DeviceTraces(seen), known, layout.over)
+            # Per fit values lie flat here, and along the dimensions of the data in a guess.
+            laid = {
+                n: v if np.ndim(v) == 0 else v.reshape(layout.over_shape) for n, v in known.items()
+            }
+            guessed = guess_many(self.model, DeviceTraces(seen), laid, layout.over)
         rows = {r.name: r for r in table.rows}
         columns = []
         for name in table.free:
@@ -198,19 +191,22 @@ class Batch:
         high = np.array([rows[n].max for n in table.free])
         return np.asarray(np.clip(np.stack(columns, axis=1), low, high))
 
-    def _make_plan(self, problem: BatchProblem) -> Plan:
-        """Decide once; the number of all fits tells whether compiling is worth it."""
-        return Plan(problem, self.wishes.solver, fits=self.layout.fits)
+    def _refuse_common_errors(self, data: DeviceTraces, problem: BatchProblem) -> None:
+        """A batch does not marginalise errors that many points share; silence would be wrong."""
+        one = DeviceTraces(data.isel(dict.fromkeys(self.layout.over, 0)))
+        common = find_common_errors(one, problem.one(0), make_grid(one, self.model, self.names))
+        held = [f"{name}_std" for name in common.inputs]
+        held += ["reference_noise"] if common.reference is not None else []
+        held += ["calibration points"] if common.scale is not None else []
+        if held:
+            raise FitError(
+                f"the data hold {', '.join(held)}: errors common to many points, which fit and "
+                f"fit_each carry and fit_many does not; use these, or drop them knowingly"
+            )
 
     def _judge(self, fitted: Fitted, table: Table) -> list[Quantity]:
         words = {r.name: (r.unit, r.meaning) for r in table.rows}
-        numbers = (
-            fitted.problem, fitted.solved.found, fitted.spread, fitted.covariance, fitted.freedom,
-        )  # fmt: skip
-        found = judge_parameters(*numbers, words)
-        if self.wishes.derived:
-            found += judge_derived(*numbers, {q.name: q for q in found})
-        return found
+        return judge_parameters(fitted, words)
 
     def _results(
         self, data: DeviceTraces, layout: Layout, fitted: Fitted, quantities: list[Quantity]
@@ -232,7 +228,10 @@ class Batch:
             "rescued": ((), rescued, one),
             "point": (("parameter",), problem.to_values(found.x), {}),
         }
+        quoted = np.stack([np.isfinite(q.stderr) for q in quantities[: len(problem.axes)]], axis=1)
         si = covariance * slopes[:, :, None] * slopes[:, None, :]
+        # Who has no error of its own has none in the covariance either.
+        si = np.where(quoted[:, :, None] & quoted[:, None, :], si, np.nan)
         coords: dict[str, Any] = {
             str(n): data[n]
             for n in data.coords
@@ -242,16 +241,12 @@ class Batch:
         return results(layout, coords, quantities, extra, free, si, self._attrs(solved, problem))
 
     def _attrs(self, solved: Solved, problem: BatchProblem) -> dict[str, Any]:
-        try:
-            distribution, _ = origin("model", self.model.name)
-        except UnknownNameError:  # a model handed over as an object has no distribution
-            distribution = ""
         held = {k: v if np.ndim(v) == 0 else "one per fit" for k, v in problem.fixed.items()}
         kept = ("source", "source_sha256", "loader", "line", "setup", "detection")
         return {
             "model": self.model.name,
             "model_version": self.model.version,
-            "distribution": distribution,
+            "distribution": distribution_of(self.model),
             "options": as_json(dict(self.model.chosen)),
             "observables": as_json({"names": list(self.names)}),
             "request": as_json(self.wishes.request.plain()),
@@ -260,25 +255,10 @@ class Batch:
             "solver": solved.solver,
             "derivatives": solved.derivatives,
             "rescued": int(solved.rescued.size) if solved.solver != "lmfit" else 0,
-            "weights": _weights(problem),
+            "lost": "",
+            "weights": weights_in_words({o.name: o.given for o in problem.observed}),
             **{k: str(self.traces.attrs[k]) for k in kept if k in self.traces.attrs},
         }
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """One block after its fits.
-
-    ``covariance`` has the scale of the noise in it, ``scale`` is what χ² counts in, ``freedom``
-    the degrees of freedom.
-    """
-
-    problem: BatchProblem
-    solved: Solved
-    spread: Covariances
-    covariance: FloatArray
-    scale: FloatArray
-    freedom: FloatArray
 
 
 def fit_block(problem: BatchProblem, plan: Plan) -> Fitted:
@@ -291,7 +271,7 @@ def fit_block(problem: BatchProblem, plan: Plan) -> Fitted:
         freedom = solved.found.count - spread.rank
         return Fitted(problem, solved, spread, covariance, np.ones(problem.size), freedom)
     estimated = any(not o.given for o in problem.observed)
-    solved = solve(problem, plan, Settings(absolute=not estimated))
+    solved = solve(problem, plan)
     spread = covariances(problem, solved.found)
     freedom = solved.found.count - spread.rank
     scale = np.ones(problem.size)
@@ -304,17 +284,6 @@ def fit_block(problem: BatchProblem, plan: Plan) -> Fitted:
 def _noise_scale(found: Found, freedom: FloatArray) -> FloatArray:
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(np.where(freedom > 0, found.chi2 / np.maximum(freedom, 1), np.nan))
-
-
-def _weights(problem: BatchProblem) -> str:
-    given = [o.name for o in problem.observed if o.given]
-    estimated = [o.name for o in problem.observed if not o.given]
-    parts = [f"σ of {', '.join(given)} as given"] if given else []
-    if estimated:
-        parts.append(
-            f"σ of {', '.join(estimated)} per trace from residuals, their own uncertainty counted"
-        )
-    return "; ".join(parts)
 
 
 def _middle(value: Any) -> float | None:
@@ -336,19 +305,3 @@ def _with_names(traces: DeviceTraces, names: tuple[str, ...]) -> xr.Dataset:
     if names == ("reflected_power",) and "reflected_power" not in traces:
         return traces.assign(reflected_power=traces["reflection"])
     return traces
-
-
-def _refuse_common_errors(
-    traces: DeviceTraces, model: Model, names: tuple[str, ...], request: Request
-) -> None:
-    """A batch does not marginalise errors that many points share; silence would be wrong."""
-    shared = [f"{n}_std" for n in model.inputs if f"{n}_std" in traces and n not in request.fixed]
-    if "reference_noise" in traces:
-        shared.append("reference_noise")
-    if "excited_population" in names and "calibration_ground" in traces.attrs:
-        shared.append("calibration points")
-    if shared:
-        raise FitError(
-            f"the data hold {', '.join(shared)}: errors common to many points, which fit and "
-            f"fit_each carry and fit_many does not; use these, or drop them knowingly"
-        )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +64,16 @@ def test_profiles_of_many_are_the_profiles_of_each() -> None:
     assert STATUSES[int(many["status"].sel(quantity="n_th")[0])] in ("upper_limit", "ok")
 
 
+def test_what_rides_on_a_profiled_parameter_has_its_status() -> None:
+    traces, _ = driven(12, seed=6, points=41, noise=0.1, n_max=0.05)
+    many = pc.fit_many(
+        traces, "finite_temperature", over=("trace",), solver="numpy", intervals="profile"
+    )
+    status = many["status"].sel(quantity=["n_th", "p_eq"]).values
+    assert {int(s) for s in status[:, 0]} > {STATUSES.index("upper_limit")}
+    assert np.array_equal(status[:, 0], status[:, 1])
+
+
 def test_a_complex_grid_with_an_uncertain_line_is_fitted_as_one_by_one() -> None:
     line = pc.LineCalibration(attenuation_db=(60.0, 0.3))
     parts = [
@@ -110,6 +123,12 @@ def test_what_one_trace_cannot_tell_has_no_value_in_any_fit() -> None:
         assert q["value"].isnull().all()
         assert q["stderr"].isnull().all()
         assert q["interval95"].isnull().all()
+    covariance = many["covariance"].sel(parameter_b="gamma_1")
+    assert covariance.isnull().all()  # nor an error by another way
+    frequency = many["covariance"].sel(parameter="qubit_frequency", parameter_b="qubit_frequency")
+    assert np.allclose(
+        frequency**0.5, many["stderr"].sel(quantity="qubit_frequency"), rtol=1e-12, atol=0.0
+    )
     assert (many.sel(quantity="qubit_frequency")["status"] == STATUSES.index("ok")).all()
     assert (many["rank"] < 5).all()
 
@@ -227,8 +246,9 @@ def test_one_fit_of_many_becomes_a_genuine_lmfit_result() -> None:
         assert result.params["gamma_1"].stderr == pytest.approx(float(relative), rel=1e-2)
 
 
-def test_a_trace_without_data_fails_by_itself() -> None:
-    traces, _ = driven(3)
+@pytest.mark.parametrize("std", [True, False], ids=["sigma given", "sigma from residuals"])
+def test_a_trace_without_data_fails_by_itself(std: bool) -> None:
+    traces, _ = driven(3, std=std)
     broken = traces.copy(deep=True)
     broken["absorbed_power"][1], broken["excited_population"][1] = np.nan, np.nan
     many = pc.fit_many(DeviceTraces(broken), "finite_temperature", over=("trace",), solver="numpy")
@@ -240,7 +260,7 @@ def test_a_trace_without_data_fails_by_itself() -> None:
 
 
 def test_every_index_of_two_dimensions_is_a_fit() -> None:
-    traces, _ = driven(6)
+    traces, truth = driven(6)
     grid = (
         traces.assign_coords(trace=np.arange(6)).coarsen(trace=3).construct(trace=("bias", "trace"))
     )
@@ -249,6 +269,22 @@ def test_every_index_of_two_dimensions_is_a_fit() -> None:
         DeviceTraces(grid), "finite_temperature", over=("bias", "trace"), solver="numpy"
     )
     assert both["value"].dims == ("bias", "trace", "quantity")
+    # Values per fit lie along either of them, in any order.
+    scale = xr.DataArray(truth["drive_scale"].reshape(2, 3), dims=("bias", "trace"))
+    held = {
+        "drive_scale": scale.transpose("trace", "bias"),
+        "n_th": xr.DataArray(truth["n_th"][:3], dims="trace"),
+    }
+    alone = DeviceTraces(grid.drop_vars(["excited_population", "excited_population_std"]))
+    one = pc.fit_many(alone, "finite_temperature", over=("bias", "trace"), fixed=held)
+    n_th = xr.DataArray(np.tile(truth["n_th"][:3], 2), dims="trace")
+    other = pc.fit_many(
+        DeviceTraces(traces.drop_vars(["excited_population", "excited_population_std"])),
+        "finite_temperature",
+        over=("trace",),
+        fixed={"drive_scale": xr.DataArray(truth["drive_scale"], dims="trace"), "n_th": n_th},
+    )
+    assert np.array_equal(one["value"].values.reshape(6, -1), other["value"].values)
     assert np.array_equal(both["value"].values.reshape(6, -1), flat["value"].values)
 
 
@@ -271,7 +307,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "strange values": (
         {"over": ("trace",), "fixed": {"n_th": xr.DataArray([0.1], dims="bias")}},
-        "over the dimension 'bias'; values per fit run over trace",
+        r"n_th is given over {'bias': 1}; values per fit run over \(some of\) {'trace': 2}",
     ),
 }
 
@@ -337,6 +373,55 @@ def test_worker_processes_read_a_file_themselves(tmp_path: Path) -> None:
     there = pc.fit_many(lazy, "finite_temperature", over=("trace",), solver="numpy", workers=1)
     here = pc.fit_many(traces, "finite_temperature", over=("trace",), solver="numpy")
     xr.testing.assert_equal(here, there)
+
+
+def test_a_block_that_is_lost_leaves_rows_that_say_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from powercal.processes import shared
+
+    traces, _ = driven(7)
+    labelled = DeviceTraces(traces.assign_coords(trace=np.arange(10.0, 17.0)))
+    monkeypatch.setattr("powercal.fitting.batch.layout.WORKER_FITS", 3)
+    true = shared.run_blocks
+
+    def crashing(*given: Any, **named: Any) -> Iterator[shared.BlockOutcome]:
+        for outcome in true(*given, **{**named, "workers": 0}):
+            lost = shared.BlockOutcome(1, None, "killed by signal 11")
+            yield lost if outcome.index == 1 else outcome
+
+    monkeypatch.setattr(shared, "run_blocks", crashing)
+    path = tmp_path / "fits.h5"
+    for output in (None, path):
+        many = pc.fit_many(
+            labelled, "finite_temperature", over=("trace",), workers=1, output=output
+        )
+        assert np.array_equal(many["trace"], np.arange(10.0, 17.0))
+        assert many["outcome"].values.tolist() == [1, 1, 1, 0, 0, 0, 1]
+        assert (many["status"][3:6] == STATUSES.index("failed")).all()
+        assert many["value"][3:6].isnull().all()
+        assert many["value"][[0, 6]].notnull().all()
+        assert many.attrs["lost"] == "killed by signal 11"
+        many.close()
+
+
+def test_a_batch_does_not_import_lmfit(tmp_path: Path) -> None:
+    from powercal.loaders.hdf5 import save_traces
+
+    save_traces(tmp_path / "few.h5", driven(3)[0])
+    code = (
+        "import sys, powercal as pc\n"
+        "traces = pc.to_device_plane(pc.open_large(sys.argv[1]))\n"
+        "pc.fit_many(traces, 'finite_temperature', over=('trace',), solver='numpy')\n"
+        "print('lmfit' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "few.h5")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "False"
 
 
 def test_a_model_object_does_not_travel_to_other_processes() -> None:
