@@ -116,15 +116,13 @@ def _one_by_one(
     batch_dims: tuple[str, ...],
     shape: tuple[int, ...],
 ) -> dict[str, FloatArray]:
-    traces = DeviceTraces(traces.copy(deep=False))
-    traces.attrs = {name: value for name, value in traces.attrs.items() if name != BATCH_DIMS}
     found: dict[str, FloatArray] = {}
     refusal: FitError | None = None
     for place, index in enumerate(np.ndindex(*shape)):
-        one = traces.isel(dict(zip(batch_dims, (int(i) for i in index), strict=True)))
-        held = {name: _number(_piece(value, shape, index)) for name, value in fixed.items()}
+        one = DeviceTraces(traces.isel(dict(zip(batch_dims, index, strict=True))))
+        held = {name: float(_piece(value, shape, index)) for name, value in fixed.items()}
         try:
-            start = model.guess(DeviceTraces(one), held)
+            start = _asked(model, one, held, ())
         except FitError as reason:
             refusal = reason
             continue
@@ -134,7 +132,3 @@ def _one_by_one(
     if not found and refusal is not None:
         raise refusal
     return found
-
-
-def _number(value: Any) -> float:
-    return float(np.asarray(value))

@@ -250,7 +250,7 @@ def _sweeps(points: _Points) -> _Rates:
     scale = np.exp(np.where(keep, np.log(power), 0.0).sum(1) / keep.sum(1))
     power = np.where(keep, power / scale[:, None], 1.0)
     columns = np.stack([power, np.ones_like(x), x, x * x], axis=1)
-    a, b, c, d = least_squares(columns, power / absorbed, weight**2 / power).T
+    a, b, c, d = least_squares(columns, power / absorbed, (weight**2 / power) ** 2).T
     middle = np.where(d > 0, -c / (2 * d), 0.0)
     width2 = np.where(d > 0, b / d - middle**2, 0.0)
     half = TWO_PI * span * np.sqrt(np.where(width2 > 1e-6, width2, 0.01))

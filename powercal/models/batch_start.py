@@ -68,23 +68,19 @@ class Stack:
         self.names, self.fixed = names, dict(fixed)
         self._fields = {n: self._open(traces[n], (*rows, *along)) for n in names}
 
-    @staticmethod
-    def _open(variable: Any, dims: tuple[str, ...]) -> Array:
+    def _open(self, variable: Any, dims: tuple[str, ...]) -> Array:
+        """Return a variable with one axis of rows, of length 1 if it has no batch dimension."""
         held = [d for d in dims if d in variable.dims]
-        values = np.asarray(variable.transpose(*held).values)
-        return values.reshape([variable.sizes.get(d, 1) for d in dims])
+        sizes, count = [variable.sizes.get(d, 1) for d in dims], len(self.shape)
+        values, points = variable.transpose(*held).values.reshape(sizes), sizes[count:]
+        if prod(sizes[:count]) == 1:
+            return np.asarray(values.reshape(1, *points))
+        return np.broadcast_to(values, (*self.shape, *points)).reshape(self.size, *points)
 
     def field(self, name: str, rows: Rows) -> Array:
         """Return rows of one variable, of shape (rows or 1, *points or 1 each)."""
-        values, count = self._fields[name], len(self.shape)
-        if count == 1:
-            return values[rows] if values.shape[0] > 1 else values
-        if prod(values.shape[:count]) == 1:
-            return values.reshape(1, *values.shape[count:])
-        index = np.unravel_index(np.arange(self.size)[rows], self.shape)
-        return np.asarray(
-            values[tuple(i if values.shape[k] > 1 else 0 for k, i in enumerate(index))]
-        )
+        values = self._fields[name]
+        return values[rows] if len(values) > 1 else values
 
     def flat(self, name: str, rows: Rows) -> Array:
         """Return rows of one variable, of shape (rows or 1, points)."""
@@ -93,7 +89,7 @@ class Stack:
 
     def shares(self, name: str) -> bool:
         """Whether all rows have the same values of a variable."""
-        return prod(self._fields[name].shape[: len(self.shape)]) == 1
+        return len(self._fields[name]) == 1
 
     def held(self, name: str, rows: Rows) -> Array | None:
         """Return the value that a parameter is held at, of shape (rows,); None if it is not."""
@@ -102,16 +98,14 @@ class Stack:
         value = np.broadcast_to(np.asarray(self.fixed[name], dtype=float), self.shape)
         return value.reshape(-1)[rows]
 
-    def tiles(self, size: int = TILE) -> Iterator[slice]:
+    def tiles(self) -> Iterator[slice]:
         """Cut the rows into tiles."""
-        for first in range(0, self.size, size):
-            yield slice(first, min(first + size, self.size))
+        for first in range(0, self.size, TILE):
+            yield slice(first, min(first + TILE, self.size))
 
-    def gather(
-        self, start: Callable[[slice], Mapping[str, Any]], size: int = TILE
-    ) -> dict[str, Array]:
+    def gather(self, start: Callable[[slice], Mapping[str, Any]]) -> dict[str, Array]:
         """Return what ``start`` finds tile by tile, over the batch dimensions."""
-        return self.collect((rows, start(rows)) for rows in self.tiles(size))
+        return self.collect((rows, start(rows)) for rows in self.tiles())
 
     def collect(self, found: Iterable[tuple[Rows, Mapping[str, Any]]]) -> dict[str, Array]:
         """Return what was found for some rows after the other, over the batch dimensions.
@@ -174,7 +168,9 @@ def weighted_line(x: Array, y: Array, weight: Array) -> tuple[FloatArray, FloatA
     total = weight.sum(axis=1)
     x_mean, y_mean = (weight * x).sum(axis=1) / total, (weight * y).sum(axis=1) / total
     off = x - x_mean[:, None]
-    slope = (weight * off * (y - y_mean[:, None])).sum(axis=1) / (weight * off**2).sum(axis=1)
+    spread = (weight * off**2).sum(axis=1)
+    spread = np.where(spread > 1e-28 * total * x_mean**2, spread, np.nan)  # more than rounding
+    slope = (weight * off * (y - y_mean[:, None])).sum(axis=1) / spread
     return slope, y_mean - slope * x_mean
 
 
@@ -207,8 +203,8 @@ def least_squares(columns: Array, y: Array, weight: Array) -> FloatArray:
     What the data do not tell apart is shared out evenly. Gaps have weight 0 and finite values.
     """
     weighted = columns * weight[:, None]
-    normal = weighted @ weighted.swapaxes(1, 2)
-    right = (weighted @ (weight * y)[..., None])[..., 0]
+    normal = weighted @ columns.swapaxes(1, 2)
+    right = (weighted @ y[..., None])[..., 0]
     scale = np.sqrt(np.diagonal(normal, axis1=1, axis2=2))
     scale = np.where(scale > 0, scale, 1.0)
     normal = normal / (scale[:, :, None] * scale[:, None])

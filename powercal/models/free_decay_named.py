@@ -45,34 +45,31 @@ class Decay(NamedTuple):
         return strong & (self.chance * tried < CHANCE)
 
 
-class About(NamedTuple):
-    """The readout, whether populations were measured, and what the traces' attributes tell."""
-
-    readout: str
-    population: bool
-    given: Mapping[str, float]
-
-
 def named_starts(
-    decays: Mapping[str, Decay], stack: Stack, rows: slice, about: About
+    decays: Mapping[str, Decay], stack: Stack, rows: slice, readout: str, transition: float | None
 ) -> dict[str, Array]:
-    """Name what was found; NaN for rows where no observable shows a decay."""
+    """Name what was found; NaN for rows where no observable shows a decay.
+
+    ``transition`` is the qubit's frequency in Hz where the traces tell it.
+    """
     rate = np.stack([decay.rate for decay in decays.values()])
     clarity = np.stack([decay.clarity for decay in decays.values()])
     clear = np.any([decay.clear(len(decays)) for decay in decays.values()], axis=0)
     best = rate[np.argmax(clarity, axis=0), np.arange(rate.shape[1])]
     start = {"gamma_1_tot": np.where(clear & np.isfinite(rate).all(axis=0), best, np.nan)}
-    if about.readout == "received":
+    if readout == "received":
         found = decays["received"]
         start |= {"offset_i": found.rest.real, "offset_q": found.rest.imag}
         start |= {"contrast_i": found.contrast.real, "contrast_q": found.contrast.imag}
-    elif about.readout == "quadrature":
+    elif readout == "quadrature":
         found = decays["quadrature"]
         start |= {"offset": found.rest.real, "contrast": found.contrast.real}
     else:
         start |= _populations(decays.get("excited_population"))
-        if about.readout == "power":
-            start |= _power(decays.get("emitted_power"), start, stack, rows, about)
+        if readout == "power":
+            known: Any = stack.held("qubit_frequency", rows)
+            known = transition if known is None else known
+            start |= _power(decays, start, known, stack.held("detected_share", rows))
     return start
 
 
@@ -86,20 +83,21 @@ def _populations(decay: Decay | None) -> dict[str, Any]:
 
 
 def _power(
-    decay: Decay | None, start: dict[str, Any], stack: Stack, rows: slice, about: About
+    decays: Mapping[str, Decay], start: dict[str, Any], known: Any, share: Any
 ) -> dict[str, Any]:
-    """Choose what the height of the power tells: the energy of a photon, or the population."""
-    known: Any = stack.held("qubit_frequency", rows)
-    known = about.given.get("qubit_frequency") if known is None else known
-    if decay is None:
+    """Choose what the height of the power tells: the energy of a photon, or the population.
+
+    ``known`` is the qubit's frequency, ``share`` the detected share of the emission, or None.
+    """
+    if "emitted_power" not in decays:
         return {"qubit_frequency": 5e9 if known is None else known, "rest_power": 0.0}
-    share: Any = stack.held("detected_share", rows)
+    decay = decays["emitted_power"]
     share = 1.0 if share is None else np.where(share > 0, share, 1.0)
     height = decay.contrast.real / (HBAR * TWO_PI * share * start["gamma_1_tot"])
     found = {"rest_power": decay.rest.real}
     if known is not None:
         found["qubit_frequency"] = known
-        if not about.population:
+        if "excited_population" not in decays:
             found["p_0"] = np.clip(start["p_eq"] + height / known, 1e-3, 0.999)
         return found
     drop = start["p_0"] - start["p_eq"]

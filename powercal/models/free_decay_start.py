@@ -15,7 +15,6 @@ from powercal.models.free_decay_named import (
     CHANCE,
     CLEAR,
     CLEAR_WITHOUT_FIRST,
-    About,
     Decay,
     named_starts,
 )
@@ -28,52 +27,40 @@ _PER_DECADE = 16
 _FEWEST = 4
 
 
-def find_decay(
-    time: FloatArray, values: Array, std: FloatArray | None = None, rate: float | None = None
-) -> Decay:
-    """Compare the best exponential over a range of rates with a constant.
+def find_decay(time: FloatArray, values: Array, std: FloatArray | None, rates: FloatArray) -> Decay:
+    """Compare the best exponential over a range of rates with a constant, in every row.
 
     Parameters
     ----------
     time, values : ndarray
         Delays in s, finite, of shape (n,), and the signals at them, real or complex, of shape
-        (n,) or (rows, n); gaps are NaN.
-    std : ndarray, optional
+        (rows, n); gaps are NaN.
+    std : ndarray or None
         Standard deviations (of each quadrature), of the shape of the values; the larger of these
         and of the scatter about the best exponential counts as noise. Without them it is the
         scatter.
-    rate : float, optional
-        The only rate to try, 1/s, where it is known.
+    rates : ndarray
+        The rates to try, 1/s.
 
     Returns
     -------
     Decay
         The best exponential of every row; `clear` tells whether it is one.
     """
-    if values.ndim == 1:
-        many = find_decay(time, values[None], None if std is None else std[None], rate)
-        return Decay(many.rate[0], *(field[0] for field in many[1:-1]))
-    return _find(time, values, std, _rates(time) if rate is None else np.array([rate]))
-
-
-def _find(time: FloatArray, values: Array, std: FloatArray | None, rates: FloatArray) -> Decay:
     weight = _weights(values, std)
     enough, count = _enough(time, weight), (weight > 0).sum(axis=1)
-    signals, path = np.where(weight > 0, values, 0.0), np.zeros(1)
-    if std is None and weight.all():  # the same exponentials for every row
-        directions = _directions(time, weight[0], rates)
-        (gain, total), path[0] = gains(directions, weight[0], signals), length(directions)
-    else:
-        gain, total, path = _gains_of_each(time, weight, signals, rates)
+    signals, is_complex = np.where(weight > 0, values, 0.0), np.iscomplexobj(values)
+    alike = bool((weight == weight[:1]).all())  # then all rows share their exponentials
+    gain, total, path = gains(time, weight[:1] if alike else weight, signals, rates)
     best = np.argmax(gain, axis=1)
     most, rate = gain[np.arange(len(gain)), best], rates[best]
-    freedom = (2 if np.iscomplexobj(values) else 1) * (count - 2)
+    freedom = (2 if is_complex else 1) * (count - 2)
     noise = np.maximum((total - most) / freedom, 1e-26 * total / freedom)
     noise = noise if std is None else np.maximum(noise, 1.0)
     first = time.min()
     shape = np.exp(-rate[:, None] * (time - first))
     height, rest = weighted_line(shape, signals, weight**2)
-    found = chance(most, total, values, std is not None, path, count)
+    found = chance(most, total, count, is_complex, std is not None, path)
     # Back from the first delay to time zero, at most by e⁵⁰.
     contrast = height * np.exp(np.minimum(rate * first, 50.0))
     clarity = np.sqrt(most / noise)
@@ -104,85 +91,68 @@ def _enough(time: FloatArray, weight: FloatArray) -> Array:
     return np.asarray((number >= _FEWEST) & ((seen > 0).sum(axis=1) >= 3))
 
 
-def _gains_of_each(
-    time: FloatArray, weight: FloatArray, values: Array, rates: FloatArray
-) -> tuple[Array, Array, Array]:
-    """Return what `gains` and `length` do, for rows that weigh their points differently."""
-    shapes = np.exp(-np.outer(rates, time - time.min())).T
-    square = weight**2
-    share = square / square.sum(axis=1, keepdims=True)
-    centred = square * (values - np.sum(share * values, axis=1)[:, None])
-    total = np.sum(np.abs(centred) ** 2 / np.where(square > 0, square, 1.0), axis=1)
-    mean = share @ shapes
-    norm = share @ shapes**2 - mean**2
-    told = norm > 1e-12
-    norm = np.sqrt(np.where(told, norm, np.inf))
-    overlap = (centred @ shapes) / norm
-    turn = (share @ (shapes[:, 1:] * shapes[:, :-1]) - mean[:, 1:] * mean[:, :-1]) / (
-        norm[:, 1:] * norm[:, :-1]
-    )
-    path = np.sqrt(np.maximum(2 - 2 * turn, 0.0)) @ np.ones(max(rates.size - 1, 0))
-    return np.abs(overlap) ** 2 / square.sum(axis=1)[:, None], total, path
-
-
-def _rates(time: FloatArray) -> FloatArray:
+def rates_to_try(time: FloatArray) -> FloatArray:
     """Rates from a third of the window's inverse to twice the inverse of the shortest step."""
     steps = np.diff(np.unique(time))
     slowest, fastest = 1 / (3 * np.ptp(time)), 2 / steps.min()
     return np.geomspace(slowest, fastest, int(_PER_DECADE * np.log10(fastest / slowest)) + 2)
 
 
-def _directions(time: FloatArray, weight: FloatArray, rates: FloatArray) -> FloatArray:
-    """Return for each rate the weighted exponential, less its mean, as a unit vector (r, n)."""
-    shape = np.exp(-np.outer(rates, time - time.min()))
-    share = weight**2 / np.sum(weight**2)
-    columns = weight * (shape - (shape @ share)[:, None])
-    norms = np.linalg.norm(columns, axis=1, keepdims=True)
-    return np.asarray(columns / np.where(norms > 0, norms, 1.0))
-
-
-def gains(directions: FloatArray, weight: FloatArray, values: Array) -> tuple[Array, Array]:
-    """Return what each exponential takes off the weighted squares, and the squares about the mean.
+def gains(
+    time: FloatArray, weight: FloatArray, values: Array, rates: FloatArray
+) -> tuple[Array, Array, Array]:
+    """Return what exponentials take off the squares of every row.
 
     Parameters
     ----------
-    directions : ndarray
-        Unit vectors (rates, n).
-    weight, values : ndarray
-        1/σ of shape (n,) and signals of shape (..., n).
+    time, rates : ndarray
+        Delays in s, of shape (n,), and rates in 1/s.
+    weight : ndarray
+        1/σ, 0 for gaps, of shape (rows, n), or (1, n) where all rows have the same.
+    values : ndarray
+        Signals, finite, of shape (rows, n).
 
     Returns
     -------
-    tuple of ndarray
-        Of shape (..., rates) and (...).
+    gain : ndarray
+        What each exponential takes off the weighted squares, of shape (rows, rates).
+    total : ndarray
+        The weighted squares about the mean, of shape (rows,).
+    path : ndarray
+        How far the exponentials, each less its mean and of length one, wander over the sphere from
+        the first rate to the last, of shape (rows,), or (1,) where all rows have the same.
     """
-    share = weight**2 / np.sum(weight**2)
-    centred = weight * (values - (values @ share)[..., None])
-    return np.abs(centred @ directions.T) ** 2, np.sum(np.abs(centred) ** 2, axis=-1)
-
-
-def length(directions: FloatArray) -> float:
-    """Return how far the unit vectors wander over the sphere from the first rate to the last."""
-    return float(np.sum(np.linalg.norm(np.diff(directions, axis=0), axis=1)))
+    shapes = np.exp(-np.outer(rates, time - time.min())).T
+    square = weight**2
+    share = square / square.sum(axis=1, keepdims=True)
+    off = values - np.sum(share * values, axis=1)[:, None]
+    total = np.sum(square * np.abs(off) ** 2, axis=1)
+    mean = share @ shapes
+    norm = share @ shapes**2 - mean**2
+    told = norm > 1e-12
+    norm = np.sqrt(np.where(told, norm, np.inf))
+    overlap = ((square * off) @ shapes) / norm
+    turn = (share @ (shapes[:, 1:] * shapes[:, :-1]) - mean[:, 1:] * mean[:, :-1]) / (
+        norm[:, 1:] * norm[:, :-1]
+    )
+    path = np.sqrt(np.maximum(2 - 2 * turn, 0.0)).sum(axis=1)
+    return np.abs(overlap) ** 2 / square.sum(axis=1)[:, None], total, path
 
 
 def chance(
-    gain: Any, total: Any, values: Array, known: bool, path: Any, count: Any = None
+    gain: Array, total: Array, count: Any, is_complex: bool, known: bool, path: Array
 ) -> Array:
     """Return the probability that white noise gives a gain as large at any rate.
 
     Parameters
     ----------
-    gain, total : float or ndarray
-        From :func:`gains`, the largest of all rates.
-    values : ndarray
-        The signals (..., n): their number and whether they are complex.
-    known : bool
-        Whether the weights are 1/σ of the noise, rather than relative.
-    path : float or ndarray
-        From :func:`length`.
-    count : int or ndarray, optional
-        Of points; by default no signal has gaps.
+    gain, total, path : ndarray
+        From :func:`gains`, the largest gain of all rates.
+    count : int or ndarray
+        Of points.
+    is_complex, known : bool
+        Whether the signals are complex, and whether the weights are 1/σ of the noise rather than
+        relative.
 
     Returns
     -------
@@ -190,9 +160,7 @@ def chance(
         Of noise of unknown size (its direction is uniform on a sphere: Hotelling, Am. J. Math. 61,
         440, 1939), and of known noise (Davies, Biometrika 74, 33, 1987) if that is larger.
     """
-    is_complex, gain = np.iscomplexobj(values), np.asarray(gain, dtype=float)
-    dims = np.asarray(np.shape(values)[-1] if count is None else count) - 1
-    unknown = _chance_on_sphere(gain / total, dims, is_complex, path)
+    unknown = _chance_on_sphere(gain / total, np.asarray(count) - 1, is_complex, path)
     if not known:
         return np.minimum(unknown, 1.0)
     return np.minimum(np.maximum(unknown, _chance_of_known(gain, is_complex, path)), 1.0)
@@ -252,15 +220,13 @@ def guess(
     _expect_consumed(traces, held)
     stds = tuple(f"{name}_std" for name in held if f"{name}_std" in traces)
     stack = Stack(traces, ("time", *held, *stds), fixed)
-    frequency = traces.attrs.get("transition_frequency")
-    given = {} if frequency is None else {"qubit_frequency": frequency}
-    about = About(readout, "excited_population" in traces, given)
+    transition = traces.attrs.get("transition_frequency")
 
     def start(rows: slice) -> dict[str, Array]:
         decays = {name: _decays(stack, name, f"{name}_std" in stds, rows) for name in held}
         if stack.single:
             _expect_decay(stack, decays)
-        return named_starts(decays, stack, rows, about)
+        return named_starts(decays, stack, rows, readout, transition)
 
     return stack.gather(start)
 
@@ -282,26 +248,21 @@ def _decays(stack: Stack, name: str, with_std: bool, rows: slice) -> Decay:
     values = np.broadcast_to(values, (rows.stop - rows.start, values.shape[1]))
     std = np.broadcast_to(stack.flat(f"{name}_std", rows), values.shape) if with_std else None
     rate = stack.held("gamma_1_tot", rows)
-    if len(time) == 1 and (rate is None or np.ptp(rate) == 0):
-        return _decays_at(time[0], values, std, None if rate is None else rate[:1])
-    keys = np.broadcast_to(time, values.shape)
-    keys = keys if rate is None else np.column_stack([keys, rate])
+    keys = np.zeros((len(values), 1)) if rate is None else rate[:, None]
+    keys = keys if len(time) == 1 else np.column_stack([time, keys])
     _, place = np.unique(keys, axis=0, return_inverse=True)
-    place = place.ravel()
-    found = Decay(*(np.full(len(values), np.nan, values.dtype) for _ in Decay._fields))
-    for group in range(place.max() + 1):
-        some = np.flatnonzero(place == group)
-        at = time[0 if len(time) == 1 else some[0]]
-        known = None if rate is None else rate[some[:1]]
-        decay = _decays_at(at, values[some], None if std is None else std[some], known)
-        for whole, part in zip(found, decay, strict=True):
-            whole[some] = part
-    return found if values.dtype.kind != "c" else _real(found)
-
-
-def _real(found: Decay) -> Decay:
-    """Return the decay with its real fields as such."""
-    return Decay(found.rate.real, found.rest, found.contrast, *(f.real for f in found[3:]))
+    groups = [np.flatnonzero(place.ravel() == group) for group in range(place.max() + 1)]
+    found = [
+        _decays_at(
+            time[0 if len(time) == 1 else some[0]],
+            values[some],
+            None if std is None else std[some],
+            None if rate is None else rate[some[:1]],
+        )
+        for some in groups
+    ]
+    order = np.argsort(np.concatenate(groups))
+    return Decay(*(np.concatenate(fields)[order] for fields in zip(*found, strict=True)))
 
 
 def _decays_at(time: Array, values: Array, std: Array | None, rates: Array | None) -> Decay:
@@ -310,22 +271,15 @@ def _decays_at(time: Array, values: Array, std: Array | None, rates: Array | Non
     time, values = time[usable], values[:, usable]
     std = None if std is None else std[:, usable]
     weight = _weights(values, std)
-    held = weight > 0
     if not _enough(time, weight).any():
         return Decay(*(np.full(len(values), np.nan) for _ in Decay._fields))
-    rates = _rates(time) if rates is None else rates
-    decay = _find(time, values, std, rates)
-    first = np.where(held, time, np.inf).min(axis=1)
-    if std is None and held.all():
-        rest = _find(*_after(time, values), None, rates)
-    else:
-        rest = _find(time, np.where(time > first[:, None], values, np.nan), std, rates)
+    rates = rates_to_try(time) if rates is None else rates
+    decay = find_decay(time, values, std, rates)
+    first = np.where(weight > 0, time, np.inf).min(axis=1)
+    late = time > first.min()  # at the others every row is at its first delay, or has a gap
+    later = np.where(time > first[:, None], values, np.nan)[:, late]
+    rest = find_decay(time[late], later, None if std is None else std[:, late], rates)
     return decay._replace(kept=np.where(np.isfinite(rest.rate), rest.clarity, np.inf))
-
-
-def _after(time: Array, values: Array) -> tuple[Array, Array]:
-    later = time > time.min()
-    return time[later], values[:, later]
 
 
 def _expect_decay(stack: Stack, decays: Mapping[str, Decay]) -> None:

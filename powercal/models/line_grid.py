@@ -66,14 +66,6 @@ class Grid:
         return np.concatenate([self.shape.real.T, self.shape.imag.T]).astype(np.float32)
 
     @functools.cached_property
-    def whole(self) -> tuple[Array, Array]:
-        """Sums of the shapes and of their squares over all points, (1, n) each."""
-        shape = self.shape
-        square = np.einsum("ij,ij->i", shape.real, shape.real)
-        square += np.einsum("ij,ij->i", shape.imag, shape.imag)
-        return shape.sum(axis=1)[None], square[None]
-
-    @functools.cached_property
     def square(self) -> Array:
         """|shape|² in single precision, (points, n)."""
         return np.asarray((self.shape.real**2 + self.shape.imag**2).T, dtype=np.float32)
@@ -92,8 +84,6 @@ class Grid:
 
     def moments(self, held: Array) -> tuple[Array, Array]:
         """Sum the shapes and their squares over the points of every row, (rows or 1, n) each."""
-        if held.all():
-            return self.whole
         some, n = held.astype(np.float32), held.shape[1]
         return some @ self.single[:n] + 1j * (some @ self.single[n:]), some @ self.square
 
@@ -171,16 +161,16 @@ def best_circle(data: Measured, grids: list[Grid], delays: Array, background: fl
 
     ``delays``, of shape (rows, number), are tried in turn.
     """
-    best: tuple[Array, ...] | None = None
+
+    def better(one: tuple[Array, ...], other: tuple[Array, ...]) -> tuple[Array, ...]:
+        return tuple(np.where(other[0] > one[0], b, a) for a, b in zip(one, other, strict=True))
+
+    tried = []
     for grid in grids:
         score, place, delay = _best_place(data, grid, delays, background)
-        found = (score, *grid.points[:, place], grid.shape[place].T, delay)
-        if best is not None:
-            better = score > best[0]
-            found = tuple(np.where(better, a, b) for a, b in zip(found, best, strict=True))
-        best = found
-    assert best is not None  # there is a grid to search
-    return circle_around(data, Start(*best[1:5]), best[5].T, best[6], background)[1]
+        tried.append((score, *grid.points[:, place], grid.shape[place].T, delay))
+    _, *line, shape, delay = functools.reduce(better, tried)
+    return circle_around(data, Start(*line), shape.T, delay, background)[1]
 
 
 def _best_place(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from powercal.models.batch_start import TILE, Stack
+from powercal.models.batch_start import Stack
 from powercal.models.line_grid import Measured
 from powercal.physics.scattering import Convention, with_convention
 from powercal.schema import DeviceTraces
@@ -94,12 +94,10 @@ class Rows:
 def sweeps(data: Rows) -> Iterator[Sweep]:
     """Sort the rows by the points at which they were measured."""
     stack, found = data.stack, _Found([], [])
-    if stack.shares("frequency") and stack.shares("incident_power"):
-        found.frequency.append(data.axes(slice(0, 1)).frequency[0])
-        found.power.append(data.axes(slice(0, 1)).power[0])
-        places = np.zeros(stack.size, dtype=int)
-    else:
-        places = np.concatenate([_sorted(data.axes(rows), found) for rows in stack.tiles(TILE)])
+    shared = stack.shares("frequency") and stack.shares("incident_power")
+    tiles = [slice(0, 1)] if shared else stack.tiles()
+    places = np.concatenate([_sorted(data.axes(rows), found) for rows in tiles])
+    places = np.broadcast_to(places, stack.size)
     for place, (frequency, power) in enumerate(zip(*found, strict=True)):
         columns = np.flatnonzero(np.isfinite(frequency) & np.isfinite(power) & (power > 0))
         if columns.size:

@@ -52,10 +52,9 @@ class _Held:
 
 
 class _Task(NamedTuple):
-    """What is known before any data: the signals, the table and the choices."""
+    """What is known before any data: the table and the choices."""
 
     table: tuple[Parameter, ...]
-    signals: tuple[Signal, ...]
     geometry: Geometry
     convention: Convention
     total: bool
@@ -87,7 +86,7 @@ def guess(
     # A signal whose gain is looked for is the one that is fitted.
     ordered = sorted(signals, key=lambda s: held.value(s.gain) is not None)
     signal, name = _choose(traces, ordered)
-    task = _Task(table, signals, geometry, convention, total)
+    task = _Task(table, geometry, convention, total)
     first = Rows(traces, name, fixed, convention)
     others = []
     if first.is_complex:
@@ -122,10 +121,10 @@ def _all(
         yield np.zeros(0, dtype=int), dict.fromkeys(names[:1], np.zeros(0))
         for sweep in sweeps(first):
             few = _few(sweep.columns.size)
-            across = grid_across(first.measured(sweep, sweep.rows[:1], few))
+            like = first.measured(sweep, sweep.rows[:1], few)
+            across = grid_across(like)
             places = _places(first, sweep, few)
             for place in np.unique(places[places >= 0]):
-                like = first.measured(sweep, sweep.rows[:1], few)
                 grids = [across, grid_at(like, place / _PLACES)]
                 rows = sweep.rows[places == place]
                 for some in np.array_split(rows, -(-rows.size // _ROWS)):
@@ -176,7 +175,8 @@ def _start(
         delays = _delays(first, sweep, rows, signal, held, axes)
     seen = first.measured(sweep, rows, few)
     line = _search(seen, grids, delays, signal, held, task.total)
-    found = _around(_in_si(line, axes), signal, first.is_complex, task.convention)
+    si = _in_si(line, axes)
+    found = _around(si, signal, first.is_complex, task.convention)
     for other, data in others:
         delays = _delays(data, sweep, rows, other, held, axes)
         beside = best_delay(data.measured(sweep, rows), line, delays, other.background)
@@ -184,7 +184,6 @@ def _start(
             beside = _split(beside, held.value(other.gain))
         found |= _around(_in_si(beside, axes), other, True, task.convention)
     warm = tuple(n for n in ("n_th", "n_line", "n_internal") if n in names)
-    si = _in_si(line, axes)
     found |= rates_of(si, signal, task.geometry, fixed, warm, task.total)
     return {n: v for n, v in found.items() if n in names}
 
@@ -243,8 +242,8 @@ def _broadened(data: Measured, line: Start, best: Callable[..., Start]) -> Start
 def _split(line: Start, gain: Any) -> Start:
     """Without a background only gain times depth is seen."""
     if gain is None:
-        return line._replace(rho=0.8 + 0 * line.rho, gain=line.gain * line.rho / 0.8)
-    return line._replace(rho=line.gain * line.rho / gain, gain=gain + 0 * line.gain)
+        return line._replace(rho=0.8, gain=line.gain * line.rho / 0.8)
+    return line._replace(rho=line.gain * line.rho / gain, gain=gain)
 
 
 def _delays(

@@ -66,7 +66,10 @@ def _guess(traces: DeviceTraces, fixed: Mapping[str, Any]) -> dict[str, Array]:
 
     found = stack.gather(start)
     if stack.single and np.isnan(found["gamma_1"]):
-        raise FitError("power_balance needs at least two points with population and power")
+        raise FitError(
+            "power_balance needs at least two points with population and power, at populations "
+            "that differ"
+        )
     return found
 
 

@@ -97,6 +97,9 @@ def check_stacks(model: Model, traces: xr.Dataset) -> None:
 
 
 def _expect_each(model: Model, found: Mapping[str, Array], alone: list[dict[str, Array]]) -> None:
+    for name in alone[0]:
+        if name not in found:
+            raise fault(model, f"the guess gives {name} for one trace, but not for a stack of them")
     for name, values in found.items():
         if not np.isnan(values[-1]):
             raise fault(

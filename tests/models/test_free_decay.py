@@ -275,11 +275,9 @@ def test_the_chance_of_a_false_alarm_is_what_it_says(
     noise: Array = rng.standard_normal((count, points))
     if is_complex:
         noise = noise + 1j * rng.standard_normal((count, points))
-    weight = np.ones(points)
-    directions = start._directions(time, weight, start._rates(time))
-    gain, total = start.gains(directions, weight, noise)
-    gain, path = gain.max(axis=1), start.length(directions)
-    careful = start.chance(gain, total, noise, known, path)
+    gain, total, path = start.gains(time, np.ones((1, points)), noise, start.rates_to_try(time))
+    gain = gain.max(axis=1)
+    careful = start.chance(gain, total, points, is_complex, known, path)
     one = start._chance_of_known(gain, is_complex, path) if known else careful
     assert (careful >= np.minimum(one, 1.0)).all()
     for level in (1e-2, 1e-3):
@@ -292,10 +290,9 @@ def test_the_chance_of_a_false_alarm_is_what_it_says(
 @pytest.mark.parametrize("is_complex", [False, True])
 def test_noise_is_no_decay(is_complex: bool) -> None:
     rng = np.random.default_rng(1)
-    for _ in range(200):
-        noise: Array = rng.standard_normal(41)
-        noise = noise + 1j * rng.standard_normal(41) if is_complex else noise
-        assert not start.find_decay(TIME, noise).clear()
+    noise: Array = rng.standard_normal((200, 41))
+    noise = noise + 1j * rng.standard_normal((200, 41)) if is_complex else noise
+    assert not start.find_decay(TIME, noise, None, start.rates_to_try(TIME)).clear().any()
 
 
 @pytest.mark.parametrize("is_complex", [False, True])

@@ -2,7 +2,7 @@
 
 The measure is χ² itself: the least χ² is never above that of the truth, and a false valley always
 is (points: hundreds). Random systems of each kind, seeds fixed, noise a twentieth of the signal per
-point: the first sixteen in every run, all fifty among the statistics.
+point: the first sixteen in every run, the others among the statistics.
 """
 
 from __future__ import annotations
@@ -316,4 +316,12 @@ def test_a_straight_line_needs_two_points() -> None:
     traces = xarray.Dataset({n: ("power", v) for n, v in fields.items()}, {"frequency": 5e9})
     traces = traces.assign_attrs(plane="device", detection="absorbed")
     with pytest.raises(FitError, match="needs at least two points with population and power"):
+        pc.fit(DeviceTraces(traces), "power_balance")
+
+
+def test_a_straight_line_needs_two_populations() -> None:
+    fields = {"absorbed_power": [1e-19, 2e-19, 3e-19], "excited_population": [0.1, 0.1, 0.1]}
+    traces = xarray.Dataset({n: ("power", v) for n, v in fields.items()}, {"frequency": 5e9})
+    traces = traces.assign_attrs(plane="device", detection="absorbed")
+    with pytest.raises(FitError, match="with population and power, at populations that differ"):
         pc.fit(DeviceTraces(traces), "power_balance")

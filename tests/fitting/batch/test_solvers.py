@@ -159,6 +159,15 @@ def own_axes(problem: BatchProblem) -> BatchProblem:
     return replace(problem, inputs={"x": np.repeat(problem.inputs["x"], problem.size, axis=0)})
 
 
+def test_a_lone_fit_is_compiled_like_all_the_others() -> None:
+    for problem in (own_axes(batch(20)), batch(20)):
+        lone = problem.take(np.array([7]))
+        texts = {kernel_of(p, express(p)).source for p in (problem, lone)}
+        assert len(texts) == 1
+        one, all_of_them = (solve(p, Plan(p, "numpy")).found.x for p in (lone, problem))
+        assert one[0] == pytest.approx(all_of_them[7], rel=1e-12)
+
+
 def turning(x: Any, *, height: Any, width: Any, centre: Any, floor: Any) -> tuple[Any, Any]:
     """An amplitude with a phase that turns along the axis."""
     z = (1 - height * width / (width - 1j * (x - centre))) * np.exp(1j * floor * x)
