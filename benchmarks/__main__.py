@@ -1,4 +1,7 @@
-"""Batches against peers: python -m benchmarks [--scenario A B C D E F] [--json FILE] [--smoke]."""
+"""Batches against peers: python -m benchmarks [--scenario A B C D E F] [--json FILE] [--smoke].
+
+Without peers: --million (from file to file) and --cold-start (one fit from the command line).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import batch, failures, limit, plots, smoke
+from benchmarks import batch, cold_start, failures, limit, million, plots, smoke
 from benchmarks.machine import machine, versions
 
 
@@ -23,7 +26,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--solver", default="numpy", choices=("numpy", "numba"), help="of those")
     parser.add_argument("--fits", type=int, default=36_000, help="how many of those")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw speed and cost")
-    parser.add_argument("--most", type=int, default=100_000, help="traces in the plot")
+    parser.add_argument("--million", action="store_true", help="from file to file, with memory")
+    parser.add_argument("--most", type=int, help="traces in the plot (10⁵), in the files (10⁶)")
+    parser.add_argument("--folder", type=Path, metavar="DIR", help="keep those files here")
+    parser.add_argument("--cold-start", action="store_true", help="a fit beside bare imports")
+    parser.add_argument("--repeat", type=int, default=7, help="how often")
     return parser.parse_args()
 
 
@@ -37,6 +44,7 @@ def table(chosen: argparse.Namespace) -> int:
         found = batch.measure(name, chosen.rounds, chosen.traces)
         found.append(batch.limit_row(name, found, limits["fused_ns_per_point"]))
         rows += found
+        print(f"{name}: {batch.SCENARIOS[name].what}")
         print(*(batch.text(r) for r in found), sep="\n", flush=True)
     if chosen.json:
         told["rows"] = [batch.as_json(r) for r in rows]
@@ -50,8 +58,12 @@ def main() -> int:
         return smoke.smoke()
     if chosen.failures:
         return failures.report(chosen.fits, chosen.solver)
+    if chosen.million:
+        return million.report(chosen.most or million.MOST, chosen.folder)
+    if chosen.cold_start:
+        return cold_start.report(chosen.repeat)
     if chosen.plot:
-        shown = plots.draw(chosen.plot, chosen.most)
+        shown = plots.draw(chosen.plot, chosen.most or plots.MOST)
         print(json.dumps(shown, indent=1))
         return 0
     return table(chosen)

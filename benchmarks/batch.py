@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,6 +16,7 @@ from benchmarks.peers import PEERS, Cannot, Fits
 from benchmarks.reference import Reference, reference
 from benchmarks.scenarios import RECIPES, Scenario, make
 from benchmarks.scenarios_si import RECIPES as SI_RECIPES
+from benchmarks.timing import cpu_time
 from powercal.errors import FitError
 from powercal.fitting.batch.solver import Plan
 
@@ -142,9 +142,7 @@ def rounds(engines: dict[str, Engine], count: int, rows: dict[str, Row]) -> dict
     for _ in range(count):
         for name, (run, fits) in engines.items():
             gc.collect()
-            start = time.process_time()
-            run()
-            rows[name].seconds.append((time.process_time() - start) / fits)
+            rows[name].seconds.append(cpu_time(run) / fits)
     return found
 
 

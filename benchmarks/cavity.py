@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import numpy as np
 import qutip
 from powercal_reservoirs.cavity import CavityState, cavity_slopes, cavity_steady_state
 
-from benchmarks.table import Row, largest_deviation, median_time
+from benchmarks.table import Row, largest_deviation
+from benchmarks.timing import median_time, scaled_time
 
 PHOTONS = 20
 GAMMA_U, GAMMA_L, GAMMA_B, F_L, N_B, COUPLING, DETUNING = 1.0, 1.2, 0.6, 0.1, 0.2, 1.0, 0.5
@@ -35,10 +35,8 @@ def peer() -> tuple[np.ndarray, float]:
         rho = qutip.steadystate(energy, jumps)
         return float(2 * (COUPLING * c_l.dag() * c_u * a.dag() * rho).tr().imag)
 
-    rate(0.5)  # warms up
-    start = time.perf_counter()
-    found = np.array([rate(float(f_u)) for f_u in F_U[FEW]])
-    return found, (time.perf_counter() - start) / found.size * F_U.size
+    found, seconds = scaled_time(rate, F_U[FEW].tolist(), F_U.size)
+    return np.array(found), seconds
 
 
 def rows() -> list[Row]:

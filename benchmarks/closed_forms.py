@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
 import qutip
 
 import powercal as pc
-from benchmarks.table import Row, largest_deviation, median_time
+from benchmarks.table import Row, largest_deviation
+from benchmarks.timing import median_time, scaled_time
 from powercal.physics.constants import HBAR
 
 LIMIT = 25e-6
@@ -38,16 +38,15 @@ def steady_states(gamma_1: float, n_th: float, scale: Any) -> tuple[list[qutip.Q
     ]
     rabi = np.broadcast_to(np.sqrt(scale * POWER), FREQUENCY.shape)
 
-    def steady_state(frequency: float, omega: float) -> qutip.Qobj:
+    def steady_state(point: tuple[float, float]) -> qutip.Qobj:
+        frequency, omega = point
         detuning = 2 * np.pi * (frequency - RATES["qubit_frequency"])
         generator = -detuning * number + omega / 2 * (down + down.dag())
         # The quickest of its methods for so small a matrix.
         return qutip.steadystate(generator, jumps, method="svd")
 
-    steady_state(5e9, float(rabi[0]))  # warms up
-    start = time.perf_counter()
-    found = [steady_state(*point) for point in zip(FREQUENCY[FEW], rabi[FEW], strict=True)]
-    return found, (time.perf_counter() - start) / len(found) * FREQUENCY.size
+    points = zip(FREQUENCY[FEW], rabi[FEW], strict=True)
+    return scaled_time(steady_state, points, FREQUENCY.size)
 
 
 def absorbed(states: list[qutip.Qobj], scale: float) -> np.ndarray:

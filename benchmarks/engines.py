@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +10,10 @@ from numpy.typing import NDArray
 from benchmarks.scenarios import Scenario
 from powercal.fitting.batch.descent import CONVERGED, Found
 from powercal.fitting.batch.evaluate import place
-from powercal.fitting.batch.solver import Plan, solve
+from powercal.fitting.batch.solver import Plan, full_matrix, solve
 from powercal.fitting.batch.steps import inverse_of
 
 FloatArray = NDArray[np.float64]
-Name = Literal["numpy", "numba"]
 
 
 @dataclass(frozen=True)
@@ -38,9 +36,7 @@ class Result:
         return np.sqrt(self.packed[[place(i, i) for i in range(p)]]).T
 
     def covariance(self) -> FloatArray:
-        p = self.values.shape[1]
-        index = np.array([[place(i, j) for j in range(p)] for i in range(p)])
-        return np.asarray(np.moveaxis(self.packed[index], -1, 0))
+        return full_matrix(self.packed, self.values.shape[1])
 
 
 def run(scenario: Scenario, plan: Plan) -> Result:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import qutip
 
-from benchmarks.table import Row, largest_deviation, median_time
+from benchmarks.table import Row, largest_deviation
+from benchmarks.timing import median_time, scaled_time
 from powercal.physics.floquet import harmonic_balance, harmonic_balance_slopes
 
 OMEGA_Q, RABI, GAMMA_1, GAMMA_PHI, N_TH = 100.0, 60.0, 1.0, 0.2, 0.1
@@ -33,10 +32,8 @@ def peer() -> tuple[np.ndarray, float]:
         rho = qutip.steadystate_floquet(still, jumps, field, w_d=omega_d, n_it=16)
         return float(qutip.expect(excited, rho))
 
-    mean_population(OMEGA_Q)  # warms up
-    start = time.perf_counter()
-    found = np.array([mean_population(omega_d) for omega_d in OMEGA_D[FEW]])
-    return found, (time.perf_counter() - start) / found.size * OMEGA_D.size
+    found, seconds = scaled_time(mean_population, OMEGA_D[FEW], OMEGA_D.size)
+    return np.array(found), seconds
 
 
 def rows() -> list[Row]:

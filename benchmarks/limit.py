@@ -6,14 +6,11 @@ by numba: nothing can be left out of it.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.scenario_models import CARRIER
+from benchmarks.timing import least_cpu_time
 
 FloatArray = NDArray[np.float64]
 POINTS, TRACES = 201, 2000
@@ -54,16 +51,6 @@ def normal_equations(
         out[t, 10], out[t, 11], out[t, 12], out[t, 13], out[t, 14] = a12, a13, a22, a23, a33
 
 
-def cpu_time(function: Callable[[], Any], repeats: int = 7) -> float:
-    """Return the least processor time of a call, in seconds."""
-    best = np.inf
-    for _ in range(repeats):
-        start = time.process_time()
-        function()
-        best = min(best, time.process_time() - start)
-    return float(best)
-
-
 def fused_loop() -> float | None:
     """Return ns per point of one evaluation, None without numba."""
     try:
@@ -77,16 +64,19 @@ def fused_loop() -> float | None:
     parameters = np.exp(0.1 * rng.standard_normal((TRACES, 4)))
     out = np.empty((TRACES, 15))
     quick(x[:2], y[:2], w[:2], parameters[:2], 0.02, out[:2])
-    seconds = cpu_time(lambda: [quick(x, y, w, parameters, 0.02, out) for _ in range(5)])
-    return seconds / 5 / x.size * 1e9
+    calls = 5
+    seconds = least_cpu_time(
+        lambda: [quick(x, y, w, parameters, 0.02, out) for _ in range(calls)], repeats=7
+    )
+    return seconds / calls / x.size * 1e9
 
 
 def streaming() -> tuple[float, float]:
     """Return GB/s of a sum over more than the cache, and ns per element of a product inside it."""
     wide = np.ones(20_000_000)
-    rate = wide.nbytes / cpu_time(lambda: np.add.reduce(wide), 5) / 1e9
+    rate = wide.nbytes / least_cpu_time(lambda: np.add.reduce(wide), repeats=5) / 1e9
     a, b, c = np.ones(20_000), np.ones(20_000), np.empty(20_000)
-    seconds = cpu_time(lambda: [np.multiply(a, b, out=c) for _ in range(5000)])
+    seconds = least_cpu_time(lambda: [np.multiply(a, b, out=c) for _ in range(5000)], repeats=7)
     return rate, seconds / 5000 / a.size * 1e9
 
 

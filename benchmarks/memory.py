@@ -17,10 +17,19 @@ LIMIT = 32e6  # bytes, whatever the number of traces
 
 def peak() -> float:
     """Return the most memory that this process has held, in bytes."""
-    told = Path("/proc/self/status")
-    if told.exists():  # what getrusage says may be the parent's
-        for line in told.read_text(encoding="utf-8").splitlines():
-            if line.startswith("VmHWM"):
+    return _told("VmHWM")
+
+
+def resident() -> float:
+    """Return the memory that this process holds, in bytes; its peak where only that is told."""
+    return _told("VmRSS")
+
+
+def _told(word: str) -> float:
+    status = Path("/proc/self/status")
+    if status.exists():  # what getrusage says may be the parent's
+        for line in status.read_text(encoding="utf-8").splitlines():
+            if line.startswith(word):
                 return float(line.split()[1]) * 1024
     import resource  # not on every system
 

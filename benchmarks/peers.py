@@ -6,6 +6,7 @@ cannot do the scenario; one that is not installed raises ImportError.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -53,26 +54,29 @@ def each(scenario: Scenario, one: One) -> Peer:
 # ---- lmfit ----
 
 
-def lmfit_model(scenario: Scenario) -> Peer:
-    """``Model.fit`` with its defaults and bounds."""
-    import inspect
+class _Curve:
+    """A model's curve under the names of its parameters: lmfit reads them from the signature."""
 
-    import lmfit
+    def __init__(self, names: list[str]) -> None:
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        self.__name__ = "curve"
+        self.__signature__ = inspect.Signature(
+            [inspect.Parameter(n, kind) for n in ("trace", *names)]
+        )
 
-    if scenario.problem.priors:
-        raise Cannot("a prior")
-    recipe = scenario.recipe
-    names = [p.name for p in scenario.problem.model.parameters]
-
-    def curve(trace: Single, **values: float) -> FloatArray:
+    def __call__(self, trace: Single, **values: float) -> FloatArray:
         if trace.plain:  # as one writes it by hand
             return trace.pick(trace.model.curve(*trace.inputs, **values))
         return trace.predict([values[n] for n in trace.names])
 
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    curve.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [inspect.Parameter(n, kind) for n in ("trace", *names)]
-    )
+
+def lmfit_model(scenario: Scenario) -> Peer:
+    """``Model.fit`` with its defaults and bounds."""
+    import lmfit
+
+    if scenario.problem.priors:
+        raise Cannot("a prior")
+    curve = _Curve([p.name for p in scenario.problem.model.parameters])
     model = lmfit.Model(curve, independent_vars=["trace"])
 
     def one(s: Single) -> tuple[Any, Any, bool]:
@@ -81,46 +85,49 @@ def lmfit_model(scenario: Scenario) -> Peer:
             parameters[name].set(vary=False)
         for name, value, low, high in s.table():
             parameters[name].set(value=value, min=low, max=high)
-        found = model.fit(s.y, parameters, weights=s.weight, trace=s)
-        return _of_lmfit(found, recipe.free)
+        found = model.fit(s.y, parameters, weights=s.weight, scale_covar=False, trace=s)
+        return _of_lmfit(found, s.names)
 
     return each(scenario, one)
 
 
 def lmfit_minimizer(scenario: Scenario, slopes: bool = False, tight: float = 0.0) -> Peer:
     """``Minimizer.leastsq`` on rows of residuals, with derivatives by hand where wanted."""
+    fit = minimizer(slopes, tight)
+    return each(scenario, lambda s: _of_lmfit(fit(s), s.names))
+
+
+def minimizer(slopes: bool, tight: float = 0.0) -> Callable[[Single], Any]:
+    """Return what fits one trace with ``Minimizer.leastsq``, with its errors from given σ."""
     import lmfit
 
-    recipe = scenario.recipe
-
-    def vector(parameters: Any) -> list[float]:
-        return [parameters[n].value for n in recipe.free]
+    def vector(parameters: Any, s: Single) -> list[float]:
+        return [parameters[n].value for n in s.names]
 
     def rows(parameters: Any, s: Single) -> FloatArray:
-        return s.residual(vector(parameters))
+        return s.residual(vector(parameters, s))
 
     def derivatives(parameters: Any, s: Single) -> FloatArray:
-        return s.jacobian(vector(parameters))
+        return s.jacobian(vector(parameters, s))
 
     keywords: dict[str, Any] = {"Dfun": derivatives, "col_deriv": 1} if slopes else {}
     if tight:
         keywords |= {"ftol": tight, "xtol": tight, "gtol": tight, "max_nfev": 2000}
 
-    def one(s: Single) -> tuple[Any, Any, bool]:
+    def one(s: Single) -> Any:
         parameters = lmfit.Parameters()
         for name, value, low, high in s.table():
             parameters.add(name, value, min=low, max=high)
-        found = lmfit.Minimizer(rows, parameters, fcn_args=(s,)).leastsq(**keywords)
-        return _of_lmfit(found, recipe.free)
+        fit = lmfit.Minimizer(rows, parameters, fcn_args=(s,), scale_covar=False)
+        return fit.leastsq(**keywords)
 
-    return each(scenario, one)
+    return one
 
 
 def _of_lmfit(found: Any, free: tuple[str, ...]) -> tuple[Any, Any, bool]:
-    """Take lmfit's own scaling of the errors by reduced χ² back out."""
     errors = np.array([found.params[n].stderr or np.nan for n in free], dtype=float)
     values = np.array([found.params[n].value for n in free])
-    return values, errors / np.sqrt(found.redchi), bool(found.success)
+    return values, errors, bool(found.success)
 
 
 # ---- scipy and iminuit ----

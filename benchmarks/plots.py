@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from benchmarks import engines
 from benchmarks.peers import PEERS
 from benchmarks.scenarios import RECIPES, Scenario, make
+from benchmarks.timing import least_cpu_time
 from powercal.errors import FitError
 from powercal.fitting.batch.solver import Plan
 
@@ -20,19 +20,9 @@ SOLVERS = ("numpy", "numba")
 PEER_NAMES = ("lmfit Model.fit", "scipy leastsq")
 POINTS = (51, 101, 201, 401, 801, 1601, 3201)
 PEER_TRACES = 60
+LEAST = 0.2  # seconds per point of a picture
+MOST = 100_000
 Curves = dict[str, tuple[list[int], list[float]]]
-
-
-def seconds(call: Callable[[], Any], least: float = 0.2) -> float:
-    """Return the least processor time of a call, repeated for so many seconds, warmed up."""
-    call()
-    best, spent = np.inf, 0.0
-    while spent < least:
-        start = time.process_time()
-        call()
-        taken = time.process_time() - start
-        best, spent = min(best, taken), spent + max(taken, 1e-6)
-    return float(best)
 
 
 def solvers(scenario: Scenario) -> dict[str, Plan]:
@@ -57,11 +47,13 @@ def against_traces(most: int) -> Curves:
         rates = []
         for count in counts:
             part = scenario if count == most else scenario.head(count)
-            rates.append(count / seconds(lambda s=part, p=plan: engines.run(s, p)))
+            rates.append(
+                count / least_cpu_time(lambda s=part, p=plan: engines.run(s, p), seconds=LEAST)
+            )
         curves[name] = (counts, rates)
     for name in PEER_NAMES:
         fit = PEERS[name](scenario)
-        rate = PEER_TRACES / seconds(lambda f=fit: f(PEER_TRACES))
+        rate = PEER_TRACES / least_cpu_time(lambda f=fit: f(PEER_TRACES), seconds=LEAST)
         curves[name] = ([counts[0], counts[-1]], [rate, rate])
     return curves
 
@@ -82,11 +74,11 @@ def against_points() -> Curves:
         for name, (call, fits) in calls.items():
             at, cost = curves.setdefault(name, ([], []))
             at.append(points)
-            cost.append(seconds(call) / fits * 1e6)
+            cost.append(least_cpu_time(call, seconds=LEAST) / fits * 1e6)
     return curves
 
 
-def draw(path: Path, most: int = 100_000) -> dict[str, Curves]:
+def draw(path: Path, most: int = MOST) -> dict[str, Curves]:
     """Measure, draw both pictures into one file, and return what they show."""
     import matplotlib
 

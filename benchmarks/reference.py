@@ -1,4 +1,7 @@
-"""What all are judged by: MINPACK at 1e-15 with derivatives by hand, bounds by an active set."""
+"""What all are judged by: MINPACK at 1e-15 with derivatives by hand, bounds by an active set.
+
+Neither search nor covariance is powercal's, though it has both: they would be judged by themselves.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import leastsq
 
+from benchmarks.peers import minimizer
 from benchmarks.scenarios import Scenario
 from benchmarks.single import Single
 
@@ -18,11 +22,10 @@ TIGHT = 1e-15
 
 @dataclass(frozen=True)
 class Reference:
-    """(traces, p) values, (traces, p, p) covariances from given σ, (traces,) χ²."""
+    """(traces, p) values and (traces, p, p) covariances from given σ."""
 
     values: FloatArray
     covariance: FloatArray
-    chi2: FloatArray
 
     @property
     def errors(self) -> FloatArray:
@@ -31,18 +34,13 @@ class Reference:
 
 def reference(scenario: Scenario, traces: int) -> Reference:
     """Fit the first traces one by one from the truth, which ends in the minimum that matters."""
-    scale = scenario.scale[:traces]
-    truth = (scenario.truth[:traces] - scenario.origin[:traces]) / scale
+    truth = (scenario.truth - scenario.origin) / scenario.scale
     found = [_solve(Single(scenario, i), truth[i]) for i in range(traces)]
-    return Reference(
-        np.array([x for x, _, _ in found]) * scale + scenario.origin[:traces],
-        np.array([c for _, c, _ in found]) * scale[:, :, None] * scale[:, None, :],
-        np.array([chi2 for _, _, chi2 in found]),
-    )
+    return _in_units(scenario, *zip(*found, strict=True))
 
 
-def _solve(s: Single, start: FloatArray) -> tuple[FloatArray, FloatArray, float]:
-    """Return the minimum inside the bounds, its covariance with all free, and χ² there."""
+def _solve(s: Single, start: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the minimum inside the bounds, and its covariance with all free."""
     x, held = start.copy(), np.zeros(start.size, dtype=bool)
     for _ in range(2 * x.size + 1):
         x = _minimum(s, x, ~held)
@@ -55,8 +53,7 @@ def _solve(s: Single, start: FloatArray) -> tuple[FloatArray, FloatArray, float]
             held &= ~inwards
         held |= out
         x = np.clip(x, s.low, s.high)
-    rows = s.residual(x)
-    return x, _covariance(s.jacobian(x)), float(rows @ rows)
+    return x, _covariance(s.jacobian(x))
 
 
 def _minimum(s: Single, start: FloatArray, free: NDArray[np.bool_]) -> FloatArray:
@@ -93,27 +90,16 @@ def tight_lmfit(scenario: Scenario, traces: int) -> Reference:
 
     Its own defaults stop earlier and take differences: they are right to 1e-4 standard errors.
     """
-    import lmfit
+    fit = minimizer(slopes=True, tight=TIGHT)
+    fits = [fit(Single(scenario, i)) for i in range(traces)]
+    found = [([f.params[n].value for n in scenario.recipe.free], f.covar) for f in fits]
+    return _in_units(scenario, *zip(*found, strict=True))
 
-    def rows(parameters: Any, s: Single) -> FloatArray:
-        return s.residual([parameters[n].value for n in s.names])
 
-    def slopes(parameters: Any, s: Single) -> FloatArray:
-        return s.jacobian([parameters[n].value for n in s.names])
-
-    values, covariance, chi2 = [], [], []
-    for i in range(traces):
-        s, parameters = Single(scenario, i), lmfit.Parameters()
-        for name, value, low, high in s.table():
-            parameters.add(name, value, min=low, max=high)
-        fit = lmfit.Minimizer(rows, parameters, fcn_args=(s,), scale_covar=False)
-        found = fit.leastsq(Dfun=slopes, col_deriv=1, ftol=TIGHT, xtol=TIGHT, gtol=TIGHT)
-        values.append([found.params[n].value for n in s.names])
-        covariance.append(found.covar)
-        chi2.append(found.chisqr)
-    scale = scenario.scale[:traces]
+def _in_units(scenario: Scenario, values: Any, covariances: Any) -> Reference:
+    """Return what was found in comfortable numbers, one trace after the other, in their units."""
+    scale = scenario.scale[: len(values)]
     return Reference(
-        np.array(values) * scale + scenario.origin[:traces],
-        np.array(covariance) * scale[:, :, None] * scale[:, None, :],
-        np.array(chi2),
+        np.array(values) * scale + scenario.origin[: len(values)],
+        np.array(covariances) * scale[:, :, None] * scale[:, None, :],
     )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import qutip
 from powercal_reservoirs import bloch_gain_model, double_dot_model, laser_model
 from powercal_reservoirs.constants import BOLTZMANN, ELEMENTARY_CHARGE, PLANCK
 
 import powercal as pc
-from benchmarks.table import Row, largest_deviation, median_time
+from benchmarks.table import Row, largest_deviation
+from benchmarks.timing import median_time, scaled_time
 
 LIMIT = 25e-6
 POINTS = 401
@@ -51,10 +50,7 @@ def double_dot() -> Row:
     frequency = p["transition_frequency"] + np.linspace(-1e9, 1e9, POINTS)
     inputs = (np.asarray(POWER), frequency, np.asarray(BIAS))
     ours = model.curve(*inputs, **p)[0]
-    photocurrent(float(frequency[0]), p)  # warms up
-    start = time.perf_counter()
-    theirs = [photocurrent(float(f), p) for f in frequency[FEW]]
-    seconds = (time.perf_counter() - start) / len(theirs) * POINTS
+    theirs, seconds = scaled_time(lambda f: photocurrent(f, p), frequency[FEW].tolist(), POINTS)
     return Row(
         "double_dot, 401 points",
         median_time(lambda: model.curve(*inputs, **p), repeats=301),

@@ -9,7 +9,7 @@ many traces are made: a block of traces has its own seed.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -126,13 +126,35 @@ def log_uniform(rng: np.random.Generator, span: Range, rows: int) -> FloatArray:
     return np.exp(rng.uniform(np.log(span[0]), np.log(span[1]), rows))
 
 
-def make_gaps(rng: np.random.Generator, recipe: Recipe, data: NDArray[Any]) -> None:
-    """Blank some points of some traces."""
-    who = rng.random(len(data)) < recipe.gaps[0]
-    share = np.full(len(data), recipe.gaps[1])
-    if recipe.any_gaps:
+def make_gaps(
+    rng: np.random.Generator, data: NDArray[Any], gaps: Range, any_gaps: bool = False
+) -> None:
+    """Blank some points of some traces, as :class:`Recipe` says."""
+    who = rng.random(len(data)) < gaps[0]
+    share = np.full(len(data), gaps[1])
+    if any_gaps:
         share *= rng.random(len(data))
     data[who[:, None] & (rng.random(data.shape) < share[:, None])] = np.nan
+
+
+def measured(
+    rng: np.random.Generator, recipe: Recipe, noise: FloatArray, curves: Iterable[FloatArray]
+) -> tuple[list[FloatArray], list[FloatArray]]:
+    """Return data with gaps, and σ: power's is relative to its peak, the population's is not."""
+    data, sigma = [], []
+    for k, y in enumerate(curves):
+        sigma.append(noise * (1.0 if k else y.max(axis=1)))
+        data.append(y + rng.standard_normal(y.shape) * sigma[k][:, None])
+        make_gaps(rng, data[k], recipe.gaps, recipe.any_gaps)
+    return data, sigma
+
+
+def grid(levels: FloatArray, axis: FloatArray) -> dict[str, FloatArray]:
+    """Return the inputs of every point where each trace has all levels, one after the other."""
+    return {
+        "incident_power": np.repeat(levels, axis.shape[1])[None],
+        "frequency": np.tile(axis, (1, levels.size)),
+    }
 
 
 def draw(recipe: Recipe, rng: np.random.Generator, rows: int) -> dict[str, FloatArray]:
@@ -160,23 +182,15 @@ def _driven(recipe: Recipe, rng: np.random.Generator, rows: int) -> Block:
     levels = np.array(recipe.levels)
     values = {n: v[:, None, None] for n, v in truth.items()}
     noise = log_uniform(rng, recipe.noise, rows)
-    data, sigma = [], []
-    for k, curve in enumerate((absorbed_power, population)[: len(recipe.observables)]):
-        y = curve(levels[None, :, None], axis[:, None], **values).reshape(rows, -1)
-        sigma.append(noise * (1.0 if k else y.max(axis=1)))
-        y += rng.standard_normal(y.shape) * sigma[k][:, None]
-        make_gaps(rng, recipe, y)
-        data.append(y)
+    curves = (absorbed_power, population)[: len(recipe.observables)]
+    shown = (c(levels[None, :, None], axis[:, None], **values).reshape(rows, -1) for c in curves)
+    data, sigma = measured(rng, recipe, noise, shown)
     known, prior = truth["drive"], {}
     if recipe.prior:
         known = known * (1 + recipe.prior * rng.standard_normal(rows))
         prior = {"drive": known}
-    inputs = {"incident_power": levels[None], "frequency": axis}
-    if levels.size > 1:
-        inputs = {
-            "incident_power": np.repeat(levels, recipe.points)[None],
-            "frequency": np.tile(axis, (1, levels.size)),
-        }
+    one_level = {"incident_power": levels[None], "frequency": axis}
+    inputs = grid(levels, axis) if levels.size > 1 else one_level
     start = _start(recipe, axis, data, known, truth["n_th"])
     return Block(inputs, tuple(data), tuple(sigma), truth, start, prior)
 

@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 import powercal as pc
-from benchmarks.scenarios import Block, Recipe, log_uniform, make_gaps
+from benchmarks.scenarios import Block, Recipe, grid, log_uniform, make_gaps, measured
 from powercal.physics.constants import HBAR
 from powercal.schema import DeviceTraces
 
@@ -70,12 +70,7 @@ def thermal(recipe: Recipe, rng: np.random.Generator, rows: int) -> Block:
     model, noise = thermal_model(), log_uniform(rng, recipe.noise, rows)
     named = {n: v[:, None] for n, v in truth.items()}
     curves = dict(zip(model.observables, model.curve(power[:, None], axis, **named), strict=True))
-    data, sigma = [], []
-    for k, name in enumerate(recipe.observables):
-        y = curves[name]
-        sigma.append(noise * (1.0 if k else y.max(axis=1)))
-        data.append(y + rng.standard_normal(y.shape) * sigma[k][:, None])
-        make_gaps(rng, recipe, data[k])
+    data, sigma = measured(rng, recipe, noise, (curves[n] for n in recipe.observables))
     seen = {n: (("trace", "point"), y) for n, y in zip(recipe.observables, data, strict=True)}
     plane = {"incident_power": (("trace",), power), "frequency": (("trace", "point"), axis)}
     start = _start(model, "absorbed", {}, **seen, **plane)
@@ -120,22 +115,18 @@ def reflected(recipe: Recipe, rng: np.random.Generator, rows: int) -> Block:
     curve = model.curve(levels[None, :, None], axis[:, None], **named)[0]
     sigma = log_uniform(rng, recipe.noise, rows) * truth["reference_gain"]
     noise = rng.standard_normal((*curve.shape, 2)) @ np.array([1, 1j])
-    grid = curve + noise * sigma[:, None, None]
-    y = grid.reshape(rows, -1)  # the same memory: gaps are in both
-    make_gaps(rng, recipe, y)
+    noisy = curve + noise * sigma[:, None, None]
+    y = noisy.reshape(rows, -1)  # the same memory: gaps are in both
+    make_gaps(rng, y, recipe.gaps, recipe.any_gaps)
     seen = {
-        "reflection": (("trace", "level", "point"), grid),
+        "reflection": (("trace", "level", "point"), noisy),
         "incident_power": (("level",), levels),
         "frequency": (("trace", "point"), axis),
     }
     held = {n: float(v[0]) for n, v in HELD.items()}
     start = _start(model, "coherent", held, **seen)
-    inputs = {
-        "incident_power": np.repeat(levels, recipe.points)[None],
-        "frequency": np.tile(axis, (1, levels.size)),
-    }
     everywhere = {n: np.repeat(v, rows) for n, v in HELD.items()}
-    return _block(rows, inputs, [y], [sigma], (truth | everywhere, start))
+    return _block(rows, grid(levels, axis), [y], [sigma], (truth | everywhere, start))
 
 
 def _lines(rng: np.random.Generator, rows: int) -> dict[str, FloatArray]:

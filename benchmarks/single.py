@@ -41,7 +41,8 @@ class Single:
         self.low, self.high = ((v - self.origin) / self.scale for v in (self.low, self.high))
         self.fixed = problem.fixed_of(index)
         self.inputs = tuple(
-            v[index if v.shape[0] > 1 else 0] for v in (problem.inputs[n] for n in _inputs(problem))
+            v[index if v.shape[0] > 1 else 0]
+            for v in (problem.inputs[n] for n in problem.model.inputs)
         )
         self.model, self.places = problem.model, [o.index for o in problem.observed]
         self.complex = np.iscomplexobj(problem.observed[0].data)
@@ -120,10 +121,6 @@ class Single:
         for k, p in enumerate(self.priors):
             of_priors[p.place, k] = 1 / p.std
         return np.concatenate([rows, of_priors], axis=1)
-
-
-def _inputs(problem: Any) -> tuple[str, ...]:
-    return tuple(problem.model.inputs)
 
 
 def _own(sigma: FloatArray, index: int, points: int) -> FloatArray:

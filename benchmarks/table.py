@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,17 +19,6 @@ class Row:
     peer: str
     peer_seconds: float
     deviation: float
-
-
-def median_time(function: Callable[[], Any], repeats: int = 21) -> float:
-    """Return the median time of a call in seconds, after one call that warms up."""
-    function()
-    taken = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        taken.append(time.perf_counter() - start)
-    return float(np.median(taken))
 
 
 def largest_deviation(ours: Any, theirs: Any) -> float:

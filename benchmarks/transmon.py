@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
 import qutip
 
-from benchmarks.table import Row, largest_deviation, median_time
+from benchmarks.table import Row, largest_deviation
+from benchmarks.timing import median_time, scaled_time
 from powercal.physics.ladder_energy import absorbed_power, reflection
 from powercal.physics.ladder_slopes import (
     photon_rate_slopes,
@@ -62,10 +62,8 @@ def peer(choice: Dissipators) -> tuple[np.ndarray, float]:
         rho = qutip.steadystate(still - detuning * rungs, jumps, method="svd")
         return np.asarray(rho.diag().real)
 
-    populations(0.0)  # warms up
-    start = time.perf_counter()
-    found = np.array([populations(detuning) for detuning in DETUNING[FEW]])
-    return found, (time.perf_counter() - start) / len(found) * DETUNING.size
+    found, seconds = scaled_time(populations, DETUNING[FEW], DETUNING.size)
+    return np.array(found), seconds
 
 
 def rows() -> list[Row]:

@@ -103,7 +103,10 @@ class Model:
         ``curve(*inputs, **parameters)``: all inputs arrive broadcastable to one shape, parameters
         broadcast against them, every returned array has that shape; real or complex.
     guess : callable
-        ``guess(traces, fixed)``: starting values over the batch dimensions.
+        ``guess(traces, fixed)``: starting values. For many traces at once (which a guess may
+        leave alone: it is then asked trace by trace) ``traces.attrs["batch_dims"]`` names in JSON
+        the dimensions that count them, held values may be arrays over these, and every start is
+        one too, NaN where a trace has none.
     jacobian : callable, optional
         ``jacobian(*inputs, **parameters)``: per observable a mapping from parameter (or input)
         name to the exact derivative; a name that is missing has derivative zero if it is a

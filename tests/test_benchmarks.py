@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import xarray as xr
+from click.testing import CliRunner
 
-from benchmarks import batch, engines, failures, limit, memory, peers, smoke
+import powercal as pc
+from benchmarks import batch, cold_start, engines, failures, limit, memory, million, peers, smoke
 from benchmarks.reference import reference, tight_lmfit
 from benchmarks.scenario_models import JOINT
 from benchmarks.scenarios import RECIPES, make
 from benchmarks.single import Single
+from powercal.cli import main
 from powercal.fitting.batch.solver import Plan
 
 FEW = 12
@@ -207,3 +212,40 @@ def test_a_failure_is_told_with_its_cause() -> None:
     lame = dataclasses.replace(scenario, problem=dataclasses.replace(scenario.problem, start=start))
     (found,), _, _ = failures.failures_of(lame)
     assert (found.trace, found.reason, found.explained) == (1, "the guess is not finite", False)
+
+
+def test_files_of_many_traces_begin_alike_and_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(million, "BLOCK", 25)
+    for traces in (20, 60):
+        million.write(tmp_path / f"{traces}.h5", traces)
+    few, many = (pc.open_traces(tmp_path / f"{n}.h5") for n in (20, 60))
+    xr.testing.assert_identical(few.drop_attrs(), many.isel(trace=slice(20)).drop_attrs())
+    assert not many.identical(many.isel(trace=(np.arange(60) % 25)))
+    row = million.fit(str(tmp_path / "60.h5"), "numpy", str(tmp_path / "fits.h5"))
+    assert row["outcomes"] == {"converged": 60}
+    with pc.read_fits(tmp_path / "fits.h5") as fits:
+        assert list(fits["parameter"].values) == ["qubit_frequency", "gamma_1", "gamma_phi"]
+        off = (fits["chi2"] / (fits["ndata"] - 3)).mean() - 1
+    assert abs(off) < 0.05
+
+
+def test_marginal_cost_is_that_of_the_added_traces() -> None:
+    few = million.Row(10_000, "numpy", 1.5, 1.5, 1e8, {"converged": 10_000})
+    many = million.Row(100_000, "numpy", 6.0, 6.0, 1e8, {"converged": 99_999, "not tried": 1})
+    assert million.text(many, few).split()[2:6] == ["6.00", "6.00", "60.00", "50.00"]
+    assert million.text(many, few).endswith("99999 converged, 1 not tried")
+    assert million.sizes(300_000) == [10_000, 100_000, 300_000]
+
+
+def test_a_cold_start_asks_for_a_fit_that_works(tmp_path: Path) -> None:
+    cold_start.write(tmp_path / "one.h5")
+    told = CliRunner().invoke(main, cold_start.asked(tmp_path / "one.h5"))
+    assert told.exit_code == 0, told.output
+    assert "gamma_1" in told.output
+
+
+def test_medians_of_cold_starts_are_taken_apart() -> None:
+    runs = [cold_start.Taken(3.0, 1.0), cold_start.Taken(1.0, 2.0), cold_start.Taken(2.0, 9.0)]
+    assert cold_start.medians(runs) == (2.0, 2.0)
