@@ -17,7 +17,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -27,6 +27,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from powercal.errors import ConfigError, PowercalError
+from powercal.processes.serving import sentence
 from powercal.processes.workers import Crew, Outcome
 
 _PATIENCE = 10.0  # seconds to find the scheduler
@@ -54,7 +55,7 @@ def run_tasks_on(
     *,
     timeout: float | None,
     memory_limit: int | None = None,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Do tasks on the workers of a dask scheduler and give the outcomes as they come.
 
     Parameters
@@ -92,10 +93,11 @@ def run_tasks_on(
         except CancelledError as problem:
             raise PowercalError(
                 f"the scheduler {scheduler} went away; start it and run the same again: "
-                "what is done stays done"
+                f"what is done stays done ({problem})"
             ) from problem
         finally:
-            # Whatever still runs for this campaign ends with its helpers.
+            # Whatever still runs for this campaign ends with its helpers. What dask raises when
+            # the scheduler is gone is of any kind, and has been told by then.
             with suppress(Exception):
                 client.run(dismiss, campaign)
 
@@ -258,8 +260,8 @@ def _speaking() -> Iterator[None]:
     """Take whatever goes wrong between client and scheduler for the loss of the scheduler."""
     try:
         yield
-    except Exception as problem:
-        raise CancelledError(str(problem)) from problem
+    except Exception as problem:  # of any kind: OSError, RuntimeError, AttributeError were seen
+        raise CancelledError(sentence(problem)) from problem
 
 
 def _killed_its_workers(future: Any) -> bool:
@@ -276,6 +278,6 @@ def _outcome(index: int, future: Any) -> Outcome:
         raise
     except Exception as problem:  # a stranger's: whatever dask or a worker's imports raise
         raise PowercalError(
-            f"the workers cannot run tasks ({type(problem).__name__}: {problem}); "
+            f"the workers cannot run tasks ({sentence(problem)}); "
             "wanted: the same powercal and plugins on every worker"
         ) from problem

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from powercal.writing import replacing
 
 SCHEMA = 1
 _TEMPORARY = re.compile(r"^\.[0-9a-f]{32}\.part$")
+_AFTER_STEM = re.compile(r"(\.[A-Za-z0-9._-]+-[0-9a-f]{12})?\.h5")  # an item's name, if any
 
 Record = dict[str, Any]
 Task = dict[str, Any]
@@ -127,13 +128,22 @@ class Ledger:
         with suppress(FileNotFoundError):
             (self.records / f"{stem_of(source)}.json").unlink()
 
-    def strays(self, source: str, listed: Mapping[str, str]) -> Iterator[Path]:
-        """Yield reports of a source that its record does not list: of an earlier run file."""
-        stem = stem_of(source)
-        mine = re.compile(rf"^{re.escape(stem)}(\.[A-Za-z0-9._-]+-[0-9a-f]{{12}})?\.h5$")
-        for path in self.reports.glob(f"{stem}*.h5"):
-            if mine.match(path.name) and path.name not in listed:
-                yield path
+    def strays(self, listed: Mapping[str, Collection[str]]) -> Iterator[Path]:
+        """Yield reports of sources that their records do not list: of an earlier run file.
+
+        Parameters
+        ----------
+        listed : mapping
+            The names of the reports that are right, by source; others are not looked at.
+        """
+        names_of = {stem_of(source): names for source, names in listed.items()}
+        for path in list(self.reports.iterdir()):
+            dots = [at for at, letter in enumerate(path.name) if letter == "."]
+            for stem, rest in ((path.name[:at], path.name[at:]) for at in dots):
+                if stem in names_of and _AFTER_STEM.fullmatch(rest):
+                    if path.name not in names_of[stem]:
+                        yield path
+                    break
 
 
 def acknowledge(task: Mapping[str, Any], record: Record) -> None:

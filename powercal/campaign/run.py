@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from powercal.campaign import distributed
 from powercal.campaign.ledger import Ledger
 from powercal.campaign.lock import holding
 from powercal.campaign.progress import Progress
@@ -18,6 +19,7 @@ from powercal.campaign.run_file import RunFile, Workers, read_run_file
 from powercal.campaign.stopping import Stop, interruptible
 from powercal.campaign.tasks import FUNCTION, Row, failed_row
 from powercal.errors import FitError, ReportError
+from powercal.processes import workers as processes
 from powercal.report.summary import write_summary
 
 
@@ -100,9 +102,9 @@ def run_campaign(
     SIGTERM and SIGINT stop it in order (``powercal.campaign.Interrupted``); what was done is kept.
     """
     plan = with_workers(read_run_file(run), workers, scheduler)
-    plan.find()
+    sources = plan.find()
     with session(plan, force_unlock) as (ledger, stop):
-        return one_pass(plan, ledger, stop, progress or Progress(), plan.find(), fresh=fresh)
+        return one_pass(plan, ledger, stop, progress or Progress(), sources, fresh=fresh)
 
 
 def with_workers(plan: RunFile, number: int | None, scheduler: str | None) -> RunFile:
@@ -192,20 +194,22 @@ class _Pass:
     def fail(self, source: str, row: Row) -> None:
         self.failures[source] = [row]
 
-    def settle(self) -> Iterator[Row]:
-        """Remove what no longer belongs to a source; yield the rows of the summary in order."""
+    def settle(self) -> list[Row]:
+        """Remove what no longer belongs to a source; return the rows of the summary in order."""
+        summary: list[Row] = []
+        reports: dict[str, Mapping[str, str]] = {}
         for source in sorted({*self.known, *self.failures}):
             key, digest = self.known.get(source, ("", ""))
             record = self.ledger.record(source)
             if source in self.failures or record is None or record.get("key") != key:
-                rows, listed = self.failures.get(source, [_lost()]), {}
+                rows, reports[source] = self.failures.get(source, [_lost()]), {}
                 self.ledger.forget(source)
             else:
-                rows, listed = record["rows"], dict(record["reports"])
-            for stray in self.ledger.strays(source, listed):
-                stray.unlink()
-            for row in rows:
-                yield _summary_row(source, digest, row)
+                rows, reports[source] = record["rows"], dict(record["reports"])
+            summary += [_summary_row(source, digest, row) for row in rows]
+        for stray in self.ledger.strays(reports):
+            stray.unlink()
+        return summary
 
 
 def one_pass(
@@ -235,7 +239,7 @@ def one_pass(
     finally:
         progress.end()
     with _writing(plan.output):
-        rows = list(state.settle())
+        rows = state.settle()
     summary, table = write_summary(plan.output, rows)
     return CampaignResult(
         sources=len(sources),
@@ -253,32 +257,19 @@ def one_pass(
     )
 
 
-def _outcomes(workers: Workers, tasks: Iterator[dict[str, Any]]) -> Any:
+def _outcomes(
+    workers: Workers, tasks: Iterator[dict[str, Any]]
+) -> Generator[processes.Outcome, None, None]:
     """Hand the tasks to whoever does the work."""
+    limits: dict[str, Any] = {"timeout": workers.timeout, "memory_limit": workers.memory_limit}
     if workers.scheduler is not None:
-        from powercal.campaign.distributed import run_tasks_on
-
-        return run_tasks_on(
-            workers.scheduler,
-            tasks,
-            FUNCTION,
-            timeout=workers.timeout,
-            memory_limit=workers.memory_limit,
-        )
-    from powercal.processes.workers import run_tasks
-
+        return distributed.run_tasks_on(workers.scheduler, tasks, FUNCTION, **limits)
     number = processors() if workers.number is None else workers.number
-    if number == 0 and (workers.timeout is not None or workers.memory_limit is not None):
+    if number == 0 and any(limit is not None for limit in limits.values()):
         warnings.warn(
             "without worker processes neither timeout nor memory_limit can be kept", stacklevel=2
         )
-    return run_tasks(
-        tasks,
-        FUNCTION,
-        workers=number,
-        timeout=workers.timeout,
-        memory_limit=workers.memory_limit,
-    )
+    return processes.run_tasks(tasks, FUNCTION, workers=number, **limits)
 
 
 def processors() -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
-from powercal.campaign.settings import TABLES, Settings, settings_from
+from powercal.campaign.settings import LEVELS, TABLES, Settings, settings_from
 from powercal.campaign.tables import Table, merged
 from powercal.errors import ConfigError, PowercalError
 from powercal.line import AttenuatorChain, LineCalibration, read_line
@@ -280,12 +280,8 @@ def _ends(ranges: list[list[Any]]) -> tuple[tuple[str, float, float], ...]:
 
 
 def _line(given: Settings, root: Path) -> LineCalibration | None:
-    levels = {name: given[name] and (given[name][0], given[name][1]) for name in _levels(given)}
+    levels = {name: given[name] and (given[name][0], given[name][1]) for name in LEVELS}
     chain = given["chain"]
     attenuators = chain and AttenuatorChain(chain[0], tuple((a, t) for a, t in chain[1:]))
     line = None if given["file"] is None else read_line(root / given["file"])
     return line_with(line, levels, attenuators)
-
-
-def _levels(given: Settings) -> tuple[str, ...]:
-    return tuple(name for name in given if name.endswith("_db"))

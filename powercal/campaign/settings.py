@@ -26,6 +26,7 @@ from powercal.spelling import (
 
 Settings = dict[str, Any]
 
+LEVELS = ("attenuation_db", "gain_db")
 _KEYS: dict[str, tuple[str, ...]] = {
     "loader": ("name", "map", "options"),
     "traces": (
@@ -39,7 +40,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
         *DECLARED,
     ),
     "reference": ("file", "select"),
-    "line": ("file", "attenuation_db", "gain_db", "chain"),
+    "line": ("file", *LEVELS, "chain"),
     "model": (
         "name",
         "options",
@@ -55,7 +56,6 @@ _KEYS: dict[str, tuple[str, ...]] = {
     ),
 }
 TABLES = tuple(_KEYS)
-_LEVELS = ("attenuation_db", "gain_db")
 
 
 def settings_from(file: str, content: Mapping[str, Any]) -> Settings:
@@ -156,7 +156,7 @@ def _reference(table: Table) -> Settings | None:
 
 def _line(table: Table) -> Settings:
     read = partial(quantity_with_error, unit="dB")
-    levels = {name: table.spelled(name, read) for name in _LEVELS}
+    levels = {name: table.spelled(name, read) for name in LEVELS}
     attenuators = table.spelled("chain", chain)
     return {
         "file": table.text("file"),
@@ -197,7 +197,9 @@ def _model(table: Table) -> Settings:
         "per": per,
         "start": read("start", quantity),
         "sigma": table.read("sigma", lambda: read_spreads(sigma, "sigma")),
-        "intervals": table.text("intervals", ("profile", "covariance")) or "profile",
+        # Left out: what fit quotes, or fit_many, for whose many fits profiles take long.
+        "intervals": table.text("intervals", ("profile", "covariance"))
+        or ("covariance" if over else "profile"),
         "over": list(over),
     }
 

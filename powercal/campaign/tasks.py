@@ -10,7 +10,8 @@ import json
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from powercal.text import to_json
 
 Row = dict[str, Any]
 Items = Iterable[tuple[str, FitResult | PowercalError]]
+Fitted = tuple[list[Row], list[list[str]]]  # rows; name and SHA-256 of every report
 
 FUNCTION = "powercal.campaign.tasks:perform"
 
@@ -93,27 +95,16 @@ def _summed(rows: list[Row], acknowledged: bool) -> dict[str, Any]:
 
 def _record(task: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the ledger is to hold, the reports being written."""
-    rows: list[Row] = []
-    reports: list[list[str]] = []
     loader = None
     try:
         traces = _opened(task)
         loader = str(traces.attrs["loader"])
-        if task["settings"]["model"]["over"]:
-            rows, reports = _together(task, traces)
-            items: Items = ()
-        else:
-            items = results_of(traces, task["settings"]["model"])
-        for item, result in items:
-            rows.append(_row_of(item, result, task))
-            if isinstance(result, FitResult):
-                reports.append(_reported(task, item, result))
-                rows[-1]["report"] = reports[-1][0]
+        fitted = _together if task["settings"]["model"]["over"] else _one_by_one
+        rows, reports = fitted(task, traces)
     except (Unwritten, MemoryError):  # the second is for the worker, who knows its limit
         raise
     except Exception as error:  # one file of many: told in its row, the others go on
-        rows = [_failure("", error, task)]
-        reports = []
+        rows, reports = [_failure("", error, task)], []
     stated = {n: task[n] for n in ("schema", "key", "source", "inputs", "settings", "versions")}
     return {**stated, "loader": loader_of(loader), "reports": reports, "rows": rows}
 
@@ -159,23 +150,35 @@ def results_of(traces: DeviceTraces, model: Settings) -> Items:
     return [("", fit(traces, model["name"], **wishes))]
 
 
-def _together(task: Mapping[str, Any], traces: DeviceTraces) -> tuple[list[Row], list[list[str]]]:
+def _one_by_one(task: Mapping[str, Any], traces: DeviceTraces) -> Fitted:
+    """Make the fits of a source, each with a report and a row of its own."""
+    rows: list[Row] = []
+    reports: list[list[str]] = []
+    for item, result in results_of(traces, task["settings"]["model"]):
+        rows.append(_row_of(item, result, task))
+        if isinstance(result, FitResult):
+            reports.append(_reported(task, item, partial(write_report, result=result)))
+            rows[-1]["report"] = reports[-1][0]
+    return rows, reports
+
+
+def _together(task: Mapping[str, Any], traces: DeviceTraces) -> Fitted:
     """Make all fits of a source at once: one file of results, and one row about all of them."""
     model = task["settings"]["model"]
-    name = report_name(task["stem"], "")
-    path = Path(task["output"]) / "reports" / name
-    wishes = _wishes(model)
+    # numpy: "auto" also asks what this machine has compiled before, which would show in the bytes.
+    wishes = {**_wishes(model), "over": model["over"], "solver": "numpy"}
 
-    def write() -> None:
-        fit_many(traces, model["name"], over=model["over"], output=path, **wishes).close()
+    def write(path: Path) -> None:
+        fit_many(traces, model["name"], output=path, **wishes).close()
 
-    _written(write)
-    with read_fits(path) as found:
+    report = _reported(task, "", write)
+    with read_fits(Path(task["output"]) / "reports" / report[0]) as found:
         converged = found["outcome"] == CONVERGED
         undetermined = (found["status"] == CODE["undetermined"]).any("quantity")
         row: Row = {
             "item": "",
             "status": "ok",
+            "report": report[0],
             "model": model["name"],
             "observables": json.loads(found.attrs["observables"])["names"],
             "chi2": float(found["chi2"].where(converged).sum()),
@@ -188,17 +191,18 @@ def _together(task: Mapping[str, Any], traces: DeviceTraces) -> tuple[list[Row],
             "flags": [f"{int(converged.sum())} of {converged.size} fits made together converged"],
             "estimates": [],
         }
-    return [{**row, "report": name}], [[name, digest_of(path)]]
+    return [row], [report]
 
 
-def _reported(task: Mapping[str, Any], item: str, result: FitResult) -> list[str]:
+def _reported(task: Mapping[str, Any], item: str, write: Callable[[Path], object]) -> list[str]:
+    """Write the report of a source or of one of its items; return its name and SHA-256."""
     name = report_name(task["stem"], item)
     path = Path(task["output"]) / "reports" / name
-    _written(lambda: write_report(path, result))
+    _written(lambda: write(path))
     return [name, digest_of(path)]
 
 
-def _written(write: Any) -> None:
+def _written(write: Callable[[], object]) -> None:
     try:
         write()
     except ReportError as error:

@@ -111,8 +111,10 @@ def watch(ctx: click.Context, /, folder: str, **given: Any) -> None:
 
 def _one_thread() -> None:
     """Keep BLAS to one thread, before it is imported: fits are small, and bytes stay the same."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
+    from powercal.processes.serving import ONE_THREAD
+
+    for name, number in ONE_THREAD.items():
+        os.environ.setdefault(name, number)
 
 
 def _page(result: CampaignResult) -> str:

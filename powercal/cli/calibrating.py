@@ -11,7 +11,8 @@ import click
 
 from powercal.cli.fitting import check_output, choice_options, dump, wish_options, wishes_of
 from powercal.cli.reading import device_traces, trace_options
-from powercal.cli.values import quantity, quantity_with_error, read_by
+from powercal.cli.values import read_by
+from powercal.spelling import quantity, quantity_with_error
 
 if TYPE_CHECKING:
     from powercal.fitting import CalibratedLine

@@ -17,12 +17,10 @@ from powercal.cli.values import (
     assignments,
     model_options,
     of_words,
-    quantity,
-    quantity_with_error,
     read_by,
 )
 from powercal.errors import PowercalError, ReportError
-from powercal.spelling import OBSERVABLES
+from powercal.spelling import OBSERVABLES, quantity, quantity_with_error
 
 if TYPE_CHECKING:
     from powercal.result import FitResult

@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from powercal.cli.values import assignments, quantity, quantity_with_error, read_by
-from powercal.spelling import DECLARED, chain, plain_option, points
+from powercal.cli.values import assignments, read_by
+from powercal.spelling import (
+    DECLARED,
+    chain,
+    plain_option,
+    points,
+    quantity,
+    quantity_with_error,
+)
 
 if TYPE_CHECKING:
     from powercal.line import LineCalibration

@@ -9,7 +9,7 @@ import click
 
 from powercal.cli.fitting import dump
 from powercal.cli.reading import loader_arguments, loader_options
-from powercal.cli.values import variants
+from powercal.spelling import variants
 
 if TYPE_CHECKING:
     from powercal.contracts import Model, Option, Parameter

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from powercal.cli.fitting import choice_options
-from powercal.cli.values import Quantities, assignments, model_options, of_words, quantity
+from powercal.cli.values import Quantities, assignments, model_options, of_words
 from powercal.errors import UnitError, unknown_name
+from powercal.spelling import quantity
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,25 +12,7 @@ from typing import Any
 import click
 
 from powercal.errors import PowercalError, UnitError
-from powercal.spelling import (
-    quantity,
-    quantity_with_error,
-    read_quantities,
-    read_spreads,
-    units_of,
-    variants,
-)
-
-__all__ = [
-    "Quantities",
-    "assignments",
-    "model_options",
-    "of_words",
-    "quantity",
-    "quantity_with_error",
-    "read_by",
-    "variants",
-]
+from powercal.spelling import read_quantities, read_spreads, units_of
 
 Callback = Callable[[click.Context, click.Parameter, Any], Any]
 

@@ -19,7 +19,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait
@@ -75,7 +75,7 @@ def run_tasks(
     workers: int,
     timeout: float | None,
     memory_limit: int | None,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Do tasks, each for itself, and give the outcomes as they come.
 
     Parameters

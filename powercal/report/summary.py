@@ -23,7 +23,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import h5py
 import numpy as np
@@ -31,6 +31,7 @@ import xarray as xr
 
 from powercal.errors import DataError, ReportError
 from powercal.loaders.hdf5 import dataset_from_group, dataset_to_group
+from powercal.result import Status
 from powercal.writing import replacing
 
 SCHEMA = 1
@@ -43,7 +44,7 @@ _NUMBERS = ("chi2", "ndata", "nfree")
 _VERDICTS = ("converged", "adequate", "identifiable", "within_assumptions")
 _INTERVALS = ("interval68", "interval95", "allowed")
 _PROPERTIES = ("value", "stderr", *(f"{n}_{end}" for n in _INTERVALS for end in ("low", "high")))
-_STATUSES = ("", "ok", "upper_limit", "at_bound", "undetermined", "fixed", "no_error")
+_STATUSES = ("", *get_args(Status))
 _FIELDS = (*_TEXTS, *_FAILURE, *_VERDICTS, "flags")  # and, as text, _NUMBERS
 _BESIDE = ("stderr", "status", "interval95_low", "interval95_high")  # the value, in the CSV
 _DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, DataError)

@@ -21,14 +21,14 @@ def twenty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run file of three files that are done."""
-    run = make_folder(tmp_path_factory.mktemp("three"), 3)
+    run = make_folder(tmp_path_factory.mktemp("done"), 3)
     run_campaign(run, workers=0)
     return run
 
 
 @pytest.fixture
-def run(three: Path, tmp_path: Path) -> Path:
-    """Three files that are done, to be changed."""
-    return shutil.copytree(three.parent, tmp_path, dirs_exist_ok=True) / three.name
+def run(done: Path, tmp_path: Path) -> Path:
+    """The files that are done, to be changed."""
+    return shutil.copytree(done.parent, tmp_path, dirs_exist_ok=True) / done.name

@@ -76,7 +76,7 @@ def test_a_run_closed_early_leaves_no_helper_on_the_workers(cluster: Any) -> Non
     tasks = ({"number": i, "harm": "hang" if i > 1 else None} for i in range(6))
     outcomes = run_tasks_on(cluster.scheduler_address, tasks, ACT, timeout=None)
     next(outcomes)
-    outcomes.close()  # type: ignore[attr-defined]
+    outcomes.close()
     with distributed_client(cluster) as client:
         end = time.monotonic() + 20
         while any(client.run(lambda: len(multiprocessing.active_children())).values()):
@@ -120,6 +120,29 @@ def test_a_task_that_kills_its_workers_again_and_again_is_a_failure(cluster: Any
     there = by_index(run_tasks_on(cluster.scheduler_address, tasks, ACT, timeout=30.0))
     assert there[1].failure == "the workers died under it, one after another"
     assert [there[i].failure for i in (0, 2, 3)] == [None] * 3
+
+
+@pytest.mark.statistics  # two minutes
+def test_two_workers_are_at_least_1_6_times_as_fast_as_one_with_the_same_records() -> None:
+    tasks = [{"seed": seed} for seed in range(40)]
+    function = f"{THIS}:calibrate"
+    here = by_index(run_tasks(tasks, function, workers=2, timeout=None, memory_limit=None))
+    assert {outcome.failure for outcome in here.values()} == {None}
+    quickest = {}
+    for number in (1, 2):
+        with local_cluster(n_workers=number, processes=True) as cluster:
+            address = cluster.scheduler_address
+            list(run_tasks_on(address, tasks[: 4 * number], function, timeout=None))  # imports
+            times = []
+            for _ in range(5):
+                begun = time.perf_counter()
+                there = by_index(run_tasks_on(address, tasks, function, timeout=None))
+                times.append(time.perf_counter() - begun)
+                assert there == here
+            quickest[number] = min(times)
+    ratio = quickest[1] / quickest[2]
+    print(f"two dask workers: {ratio:.2f} times as fast as one ({quickest[1]:.2f} s)")
+    assert ratio >= 1.6
 
 
 def test_a_scheduler_that_goes_away_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +19,11 @@ from .folders import RUN, identities, make_folder, trace, write_run
 
 
 @pytest.fixture(scope="module")
-def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run file of one file, not three."""
     run = make_folder(tmp_path_factory.mktemp("one"), 1)
     run_campaign(run, workers=0)
     return run
-
-
-@pytest.fixture
-def run(one: Path, tmp_path: Path) -> Path:
-    """One file that is done, to be changed."""
-    return shutil.copytree(one.parent, tmp_path, dirs_exist_ok=True) / one.name
 
 
 def is_done(run: Path) -> bool:

@@ -10,13 +10,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 import powercal as pc
-from powercal.campaign import run_campaign
+from powercal.campaign import distributed, run_campaign
 from powercal.errors import ConfigError, FitError, ReportError
 from powercal.loaders.hdf5 import save_traces
 from powercal.processes import workers
@@ -167,9 +166,7 @@ def test_a_scheduler_takes_the_place_of_processes(
         asked.append((scheduler, given))
         return workers.run_tasks(tasks, function, workers=0, timeout=None, memory_limit=None)
 
-    distributed = ModuleType("powercal.campaign.distributed")
-    distributed.run_tasks_on = run_tasks_on  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "powercal.campaign.distributed", distributed)
+    monkeypatch.setattr(distributed, "run_tasks_on", run_tasks_on)
     limits = "timeout = '60s'\nmemory_limit = 1_000_000"
     address = "scheduler = 'tcp://host:8786'" if place == "file" else ""
     write_run(run.parent, f"{RUN}[workers]\n{address}\n{limits}")

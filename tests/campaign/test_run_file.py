@@ -43,6 +43,8 @@ def with_model(line: str, model: str = "single_channel") -> str:
         ('free = ["gamma_phi"]', "free", ["gamma_phi"]),
         ('options = { energy = "transition" }', "options", {"energy": "transition"}),
         ("", "intervals", "profile"),
+        ('over = ["trace"]', "intervals", "covariance"),
+        ('over = ["trace"]\nintervals = "profile"', "intervals", "profile"),
     ],
 )
 def test_quantities_are_spelled_as_on_the_command_line(

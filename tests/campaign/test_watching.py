@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -145,9 +145,7 @@ def test_the_system_tells_of_changes_where_watchfiles_is_there(
         yield {("added", "q0000.h5")}
         raise KeyboardInterrupt  # how watchfiles tells of Ctrl-C
 
-    double = ModuleType("watchfiles")
-    double.watch = watch  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "watchfiles", double)
+    monkeypatch.setitem(sys.modules, "watchfiles", SimpleNamespace(watch=watch))
     watched = watch_campaign(run, tmp_path / "raw", workers=0, settle=0)
     assert [result.samples for result in watched] == [1]
     assert asked == [(tmp_path / "raw", True)]

@@ -54,6 +54,23 @@ def work(task: Mapping[str, Any]) -> dict[str, Any]:
     return {"corner": float(matrix[0, 0])}
 
 
+def calibrate(task: Mapping[str, Any]) -> dict[str, Any]:
+    """Simulate the absorbed power of one sweep and fit it, profiles included."""
+    import powercal as pc
+
+    traces = pc.simulate(
+        "single_channel",
+        {"gamma_1": 3e6, "gamma_phi": 1e6, "drive_scale": 3e29, "qubit_frequency": 5e9},
+        inputs={"incident_power": 1e-16, "frequency": 5e9 + np.linspace(-8e6, 8e6, 201)},
+        noise={"absorbed_power": 2e-20},
+        observables=("absorbed_power",),
+        seed=task["seed"],
+        detection="absorbed",
+    )
+    result = pc.fit(pc.to_device_plane(traces), "single_channel", fixed={"drive_scale": 3e29})
+    return {"gamma_1": result["gamma_1"].value, "stderr": result["gamma_1"].stderr}
+
+
 def _raise(task: Mapping[str, Any]) -> None:
     raise ValueError("two lines\nof text")
 

@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ FAILURES = {
 
 def run(
     tasks: Iterable[Mapping[str, Any]], function: str = "act", **options: Any
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     options = {"workers": 2, "timeout": 60.0, "memory_limit": None} | options
     return run_tasks(tasks, f"{THIS}:{function}", **options)
 
@@ -135,7 +135,7 @@ def test_a_generator_closed_early_leaves_no_process() -> None:
     outcomes = run({"number": i, "harm": "hang" if i == 1 else None} for i in range(9))
     next(outcomes)
     assert len(children() - before) == 2
-    outcomes.close()  # type: ignore[attr-defined]
+    outcomes.close()
     assert not children() - before
 
 
