@@ -23,7 +23,15 @@ if TYPE_CHECKING:
     from powercal.loading import average, open_large, open_traces, traces, with_calibration_points
     from powercal.registry import get_loader, get_model
     from powercal.report import read_fits, read_report, read_summary, write_report
-    from powercal.result import Check, Estimate, FitResult, Flag, Shift
+    from powercal.result import (
+        BudgetRow,
+        Check,
+        Estimate,
+        FitResult,
+        Flag,
+        OtherMinimum,
+        Shift,
+    )
     from powercal.simulation import simulate
 
 __version__ = "0.1.0"
@@ -58,11 +66,20 @@ _HOMES = {
     ),
     "powercal.registry": ("get_loader", "get_model"),
     "powercal.report": ("read_fits", "read_report", "read_summary", "write_report"),
-    "powercal.result": ("Check", "Estimate", "FitResult", "Flag", "Shift"),
+    "powercal.result": (
+        "BudgetRow",
+        "Check",
+        "Estimate",
+        "FitResult",
+        "Flag",
+        "OtherMinimum",
+        "Shift",
+    ),
     "powercal.simulation": ("simulate",),
 }
 __all__ = [
     "AttenuatorChain",
+    "BudgetRow",
     "CalibratedLine",
     "Check",
     "Derived",
@@ -73,6 +90,7 @@ __all__ = [
     "Loader",
     "Model",
     "Option",
+    "OtherMinimum",
     "Parameter",
     "PowercalError",
     "Shift",

@@ -74,6 +74,38 @@ class Shift:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetRow:
+    """What one named source of error contributes to the uncertainty of the estimates.
+
+    Attributes
+    ----------
+    source : str
+        ``noise``, ``attenuation``, ``gain``, or the name under which the error was stated.
+    kind : {"statistical", "systematic"}
+        Whether more data of the same kind would make it smaller.
+    contributions : mapping
+        Standard uncertainty in the unit of the estimate, by derivative; shares that add in
+        quadrature to the total.
+    switched_off : mapping
+        The same by refitting without the source: the root of the variance that goes with it.
+    """
+
+    source: str
+    kind: Literal["statistical", "systematic"]
+    contributions: Mapping[str, float]
+    switched_off: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherMinimum:
+    """A minimum of χ² that the search met: how deep, where, and from how many starts."""
+
+    chi2: float
+    values: Mapping[str, float]
+    starts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FitResult:
     """One fit, complete: everything needed to read it, doubt it and fit again.
 
@@ -91,6 +123,15 @@ class FitResult:
         The combinations that the data determine where parameters are degenerate.
     remedies : tuple of str
         Options to copy that would lift a degeneracy.
+    nearly_degenerate : tuple of str
+        Sentences on determined parameters that the data hardly tell apart.
+    budget : tuple of BudgetRow
+        The uncertainty by named source.
+    minima : tuple of OtherMinimum
+        Every distinct minimum that the starts led to, the best first.
+    goodness : mapping
+        Probabilities and numbers that say how well curve and data agree (``chi2_probability``,
+        ``runs_probability``, ``spikes``).
     values : mapping
         The solver's point in full, also where it has no meaning by itself; needed to draw the
         curve, never to be quoted.
@@ -118,6 +159,10 @@ class FitResult:
     systematics: tuple[Shift, ...] = ()
     combinations: tuple[str, ...] = ()
     remedies: tuple[str, ...] = ()
+    nearly_degenerate: tuple[str, ...] = ()
+    budget: tuple[BudgetRow, ...] = ()
+    minima: tuple[OtherMinimum, ...] = ()
+    goodness: Mapping[str, float] = field(default_factory=dict)
     values: Mapping[str, float] = field(default_factory=dict)
     request: Mapping[str, Any] = field(default_factory=dict)
     source: Mapping[str, str] = field(default_factory=dict)

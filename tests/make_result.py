@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from hypothesis import strategies as st
 
-from powercal.result import Check, Estimate, FitResult, Flag, Shift
+from powercal.result import BudgetRow, Check, Estimate, FitResult, Flag, OtherMinimum, Shift
 
 words = st.text(max_size=12)  # all of Unicode, with NUL and half surrogates
 numbers = st.floats()
@@ -73,6 +73,27 @@ changes = st.fixed_dictionaries(
             ),
             max_size=3,
         ).map(tuple),
+        "budget": st.lists(
+            st.builds(
+                BudgetRow,
+                source=words,
+                kind=st.just("systematic"),
+                contributions=st.dictionaries(words, numbers, max_size=3),
+                switched_off=st.dictionaries(words, numbers, max_size=3),
+            ),
+            max_size=3,
+        ).map(tuple),
+        "minima": st.lists(
+            st.builds(
+                OtherMinimum,
+                chi2=numbers,
+                values=st.dictionaries(words, numbers, max_size=3),
+                starts=st.integers(0, 100),
+            ),
+            max_size=2,
+        ).map(tuple),
+        "nearly_degenerate": st.lists(words, max_size=2).map(tuple),
+        "goodness": st.dictionaries(words, numbers, max_size=3),
         "values": st.dictionaries(words, numbers, max_size=4),
         "request": st.dictionaries(words, plain, max_size=4),
     }

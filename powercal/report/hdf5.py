@@ -9,6 +9,7 @@
     /derived         the same over ``derived``
     /covariance      over ``parameter_a`` and ``parameter_b``
     /checks, /flags, /systematics
+    /budget, /minima one row per source of error, one per minimum of χ² (schema 2)
     /provenance      record_json: all that is needed to rebuild the result, bit for bit
 
 The record is what counts; the arrays are for people, h5web and xarray. The reader builds the
@@ -20,7 +21,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +32,13 @@ from powercal.errors import DataError, ReportError
 from powercal.loaders._guard import member
 from powercal.loaders.hdf5 import dataset_from_group, dataset_to_group
 from powercal.report.record import decode_result, encode_result, from_text, to_text
-from powercal.result import Estimate, FitResult, Interval
+from powercal.report.tables import tables, words
+from powercal.result import FitResult
 from powercal.writing import replacing
 
-SCHEMA = 1
+SCHEMA = 2
+_READABLE = (1, 2)
 
-_PAIRS = {
-    "interval68": ("low", "high"),
-    "interval95": ("low", "high"),
-    "allowed": ("low", "high"),
-    "prior": ("value", "stderr"),
-}
 _NEXUS = ("NX_class", "signal", "axes")
 _CANONICAL = {"b": "|b1", "i": "<i8", "u": "<u8", "f": "<f8", "c": "<c16"}
 # h5py and our own decoding report damage inside a file with any of these.
@@ -140,7 +136,7 @@ def _write(file: Any, result: FitResult) -> None:
     _store(file, "traces", result.traces)
     _store(file, "fit", curve)
     _mark_for_plotting(file["fit"], result)
-    for name, table in _tables(result).items():
+    for name, table in tables(result).items():
         _store(file, name, table)
     text = to_text(record)
     provenance = file.create_group("provenance", track_order=True)
@@ -195,7 +191,7 @@ def _read(file: Any, source: Path) -> FitResult:
             f"{source} is HDF5 but not a powercal report (it has no powercal_schema); give one "
             f"that write_report (or powercal fit) made"
         )
-    if found != SCHEMA:
+    if found not in _READABLE:
         raise ReportError(
             f"report {source} has schema {found}, but this powercal reads schema {SCHEMA}; read "
             f"it with the powercal that wrote it, or upgrade"
@@ -206,7 +202,7 @@ def _read(file: Any, source: Path) -> FitResult:
     curve.attrs = {key: value for key, value in curve.attrs.items() if key not in _NEXUS}
     back = {name: f"{name.removesuffix('_errors')}_sigma" for name in record["curve_errors"]}
     result = decode_result(record["result"], traces=traces, curve=curve.rename(back))
-    _compare(file, source, result, record["sha256"])
+    _compare(file, source, result, record["sha256"], int(found))
     return result
 
 
@@ -227,14 +223,16 @@ def _record(file: Any, source: Path) -> Any:
     return from_text(text)
 
 
-def _compare(file: Any, source: Path, result: FitResult, digests: dict[str, str]) -> None:
+def _compare(
+    file: Any, source: Path, result: FitResult, digests: dict[str, str], schema: int
+) -> None:
     """Refuse a file whose readable arrays are not those that follow from the record."""
     for name, dataset in (("traces", result.traces), ("curve", result.curve)):
         if _digest(dataset) != digests[name]:
             raise ReportError(_damaged(source, f"{name} does not agree with its checksum"))
-    if not dataset_from_group(file).identical(_summary(result)):
+    if not dataset_from_group(file).identical(_summary(result, schema)):
         raise ReportError(_damaged(source, "the attributes of / disagree with the record"))
-    for name, table in _tables(result).items():
+    for name, table in tables(result, schema).items():
         if not dataset_from_group(_group(file, name, source)).identical(table):
             raise ReportError(_damaged(source, f"{name} disagrees with the record"))
 
@@ -262,103 +260,19 @@ def _attribute_text(attrs: Any) -> str:
     return repr(sorted((key, repr(value)) for key, value in plain.items()))
 
 
-def _summary(result: FitResult) -> xr.Dataset:
+def _summary(result: FitResult, schema: int = SCHEMA) -> xr.Dataset:
     attrs = {
-        "powercal_schema": SCHEMA,
+        "powercal_schema": schema,
         "NX_class": "NXroot",
         "default": "fit",
-        "powercal_version": _words(result.version),
-        "model": _words(result.model),
-        "model_version": _words(result.model_version),
-        "distribution": _words(result.distribution),
-        "weights": _words(result.weights),
+        "powercal_version": words(result.version),
+        "model": words(result.model),
+        "model_version": words(result.model_version),
+        "distribution": words(result.distribution),
+        "weights": words(result.weights),
         "chi2": float(result.chi2),
         "chi2_spread": float(result.chi2_spread),
         "ndata": int(result.ndata),
         "nfree": int(result.nfree),
     }
     return xr.Dataset(attrs=attrs)
-
-
-def _tables(result: FitResult) -> dict[str, xr.Dataset]:
-    """Return the arrays for people, group by group."""
-    checks, flags = result.checks, result.flags
-    return {
-        "parameters": _estimates("parameter", result.parameters),
-        "derived": _estimates("derived", result.derived),
-        "covariance": _covariance(result),
-        "checks": _table(
-            "check",
-            [check.name for check in checks],
-            value=_numbers([check.value for check in checks]),
-            limit=_numbers([check.limit for check in checks]),
-            verdict=_strings([check.verdict for check in checks]),
-            effect=_strings([check.effect for check in checks]),
-        ),
-        "flags": _table(
-            "flag", [f.name for f in flags], sentence=_strings([f.sentence for f in flags])
-        ),
-        "systematics": _systematics(result),
-    }
-
-
-def _estimates(dim: str, rows: Sequence[Estimate]) -> xr.Dataset:
-    columns = {
-        "value": _numbers([row.value for row in rows]),
-        "stderr": _numbers([row.stderr for row in rows]),
-    }
-    for name, ends in _PAIRS.items():
-        pairs: list[Interval | tuple[None, None]] = [getattr(r, name) or (None, None) for r in rows]
-        for end, suffix in enumerate(ends):
-            columns[f"{name}_{suffix}"] = _numbers([pair[end] for pair in pairs])
-    for name in ("unit", "status", "meaning", "reason"):
-        columns[name] = _strings([getattr(row, name) for row in rows])
-    return _table(dim, [row.name for row in rows], **columns)
-
-
-def _covariance(result: FitResult) -> xr.Dataset:
-    names = _strings(result.names)
-    # Two scales: netCDF readers stumble over the same dimension twice.
-    try:
-        return xr.Dataset(
-            {"covariance": (("parameter_a", "parameter_b"), np.asarray(result.covariance))},
-            {"parameter_a": names, "parameter_b": names},
-        )
-    except ValueError as error:
-        raise ReportError(
-            f"the covariance has shape {np.shape(result.covariance)} for {len(names)} names; make "
-            f"it one row and one column per name"
-        ) from error
-
-
-def _systematics(result: FitResult) -> xr.Dataset:
-    rows = result.systematics
-    quantities = list(dict.fromkeys(name for row in rows for name in row.shifts))
-    shifts = [[row.shifts.get(name, np.nan) for name in quantities] for row in rows]
-    table = _table(
-        "systematic",
-        [row.name for row in rows],
-        chosen=_strings([row.chosen for row in rows]),
-        alternative=_strings([row.alternative for row in rows]),
-    )
-    values = np.array(shifts, dtype=np.float64).reshape(len(rows), len(quantities))
-    return table.assign_coords(quantity=_strings(quantities)).assign(
-        shift=(("systematic", "quantity"), values)
-    )
-
-
-def _table(dim: str, names: Sequence[str], **columns: Any) -> xr.Dataset:
-    return xr.Dataset({n: (dim, values) for n, values in columns.items()}, {dim: _strings(names)})
-
-
-def _numbers(values: Sequence[float | None]) -> Any:
-    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
-
-
-def _strings(values: Sequence[str]) -> Any:
-    return np.array([_words(value) for value in values], dtype=str)
-
-
-def _words(text: str) -> str:
-    """Replace what HDF5 text cannot hold; the record keeps the original."""
-    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

@@ -12,7 +12,7 @@ tuple                                       ``[...]``
 list                                        ``{"list": [...]}``
 mapping, in its order                       ``{"pairs": [[key, value], ...]}``
 array of numbers                            ``{"array": [...], "dtype": "float64", "shape": []}``
-Estimate, Check, Flag, Shift                ``{"Estimate": {field: value, ...}}``
+Estimate, Check, Flag, Shift, BudgetRow, …  ``{"Estimate": {field: value, ...}}``
 ==========================================  ==================================================
 """
 
@@ -27,9 +27,10 @@ from typing import Any
 import numpy as np
 
 from powercal.errors import ReportError
-from powercal.result import Check, Estimate, FitResult, Flag, Shift
+from powercal.result import BudgetRow, Check, Estimate, FitResult, Flag, OtherMinimum, Shift
 
-_CLASSES: dict[str, type[Any]] = {kind.__name__: kind for kind in (Check, Estimate, Flag, Shift)}
+_KINDS = (BudgetRow, Check, Estimate, Flag, OtherMinimum, Shift)
+_CLASSES: dict[str, type[Any]] = {kind.__name__: kind for kind in _KINDS}
 _DATASETS = ("traces", "curve")
 
 
