@@ -14,6 +14,7 @@ from powercal.fitting.identifiability import Identifiability, analyse
 from powercal.fitting.intervals import Profile, Profiler
 from powercal.fitting.pieces import Coordinate
 from powercal.fitting.problem import Problem
+from powercal.fitting.regions import LEVELS, ends
 from powercal.fitting.weights import with_noise_uncertainty
 from powercal.result import Estimate, Interval
 
@@ -24,6 +25,7 @@ NO_NOISE_KNOWN = "no more data than parameters: nothing tells the noise"
 NOT_A_PARABOLA = (
     "the 68 % interval is {:.2g} times as wide as the curvature of χ² says: take the intervals"
 )
+CONSTANT = 1e-12  # of a quantity: what moves no more than this does not move
 FAR_FROM_PARABOLA = 4.0  # an error bar that is a quarter of the truth is worse than none
 NO_RANGES = "lies in a flat direction; ranges were not asked for"
 
@@ -124,10 +126,10 @@ class _Judge:
         determined = self.found.determines(unit)
         error = self._error(unit) if determined else self._reach(c, index)
         if not self.profiles:
-            return self._from_covariance(blank, c, xi, determined, error)
+            return self._from_covariance(blank, index, determined, error)
         along = self._along(unit) if determined else None
         self.profiler.stretch = self._stretch(unit) if determined else 1.0
-        profile = self.profiler.coordinate(index, error, along)
+        profile = self.profiler.coordinate(index, error, along, determined)
         stderr = error * c.slope(xi)
         estimate = _verdict(blank, determined, value, stderr, profile, (c.low, c.high))
         return self._note_prior(estimate, unit)
@@ -159,17 +161,34 @@ class _Judge:
         return 0.1 * size / c.scale
 
     def _from_covariance(
-        self, blank: Estimate, c: Coordinate, xi: float, determined: bool, error: float
+        self, blank: Estimate, index: int, determined: bool, error: float
     ) -> Estimate:
         if not determined:
             return replace(blank, status="undetermined", reason=NO_RANGES)
-        one, two = ((c.to_si(xi - k * error), c.to_si(xi + k * error)) for k in (1.0, 1.96))
-        estimate = replace(
-            blank, value=c.to_si(xi), interval68=one, interval95=two, reason="from the covariance"
+        c, xi = self.problem.coordinates[index], float(self.x[index])
+        bounds = [float(b[index]) for b in (self.problem.lower, self.problem.upper)]
+        below, above = (self.profiler.straight_room(index, error, b) for b in bounds)
+        reach = {level: ends(below, above, level) for level in LEVELS}
+        (low68, high68), (low95, high95) = (
+            (
+                c.low if np.isnan(r.low) else c.to_si(xi - float(r.low) * error),
+                c.high if np.isnan(r.high) else c.to_si(xi + float(r.high) * error),
+            )
+            for r in reach.values()
         )
-        if two[0] <= c.low:
+        estimate = replace(
+            blank,
+            value=c.to_si(xi),
+            interval68=(low68, high68),
+            interval95=(low95, high95),
+            reason="from the covariance",
+        )
+        at_low, at_high = (bool(np.isnan(e)) for e in reach[95])
+        if at_low and at_high:
+            return replace(blank, status="undetermined", allowed=(c.low, c.high), reason=BY_BOUNDS)
+        if at_low:
             return replace(estimate, status="upper_limit")
-        if two[1] >= c.high:
+        if at_high:
             return replace(estimate, status="at_bound")
         return replace(estimate, status="ok", stderr=error * c.slope(xi))
 
@@ -181,7 +200,9 @@ class _Judge:
         value = self.problem.quantity(d.name, self.x)
         gradient = self.problem.gradient(d.name, self.x)
         inside = [known[a] for a in d.arguments if a in known]
-        if all(e.status == "fixed" for e in inside) or not gradient.any():
+        # What cancels out of a quantity leaves rounding behind, not an error bar.
+        constant = float(np.max(np.abs(gradient), initial=0.0)) <= CONSTANT * abs(value)
+        if all(e.status == "fixed" for e in inside) or constant:
             return replace(blank, status="fixed", value=value, reason="follows from assumptions")
         if self.freedom <= 0:
             return replace(blank, value=value, reason=NO_NOISE_KNOWN)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import inf
+from math import inf, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from powercal.fitting.levenberg import Minimum, minimise
 from powercal.fitting.pieces import Coordinate
 from powercal.fitting.problem import Problem
+from powercal.fitting.regions import LEVELS, NEAR, region
 
 FloatArray = NDArray[np.float64]
 Point = tuple[float, float, FloatArray]  # where, rise of χ², all coordinates
-LEVELS = {68: 1.0, 95: 3.841458820694124}
+Along = Callable[[float, FloatArray], tuple[float, FloatArray]]
 FAR = 9.0  # in logarithms: what may differ by a factor 8000 is called unbounded
 FAR_DB = 60.0
 FAR_STEPS = 1e10  # first steps of a linear coordinate: beyond, a sum of two is rounding
@@ -33,7 +34,7 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Ends at Δχ² = 1 and 3.84 below and above the best value."""
+    """Ends of the 68 % and 95 % regions below and above the best value."""
 
     low: dict[int, End]
     high: dict[int, End]
@@ -54,10 +55,14 @@ class Profiler:
         self.stretch = 1.0
         self.visited: list[tuple[float, FloatArray]] = [(0.0, x)]
 
-    def coordinate(self, index: int, step: float, slope: FloatArray | None = None) -> Profile:
+    def coordinate(
+        self, index: int, step: float, slope: FloatArray | None = None, determined: bool = True
+    ) -> Profile:
         """Profile a free coordinate; ``step`` (solver units) is a first guess of its error.
 
         ``slope`` is how the minimum moves along per unit of the coordinate, where that is known.
+        Where the coordinate is ``determined``, beside a bound the levels are those of
+        :mod:`powercal.fitting.regions`.
         """
         c = self.problem.coordinates[index]
 
@@ -71,8 +76,13 @@ class Profiler:
         linear = FAR_DB / c.scale if c.name.endswith("_db") else FAR_STEPS * abs(step)
         reach = FAR if c.log else linear
         origin = (float(self.x[index]), 0.0, self.x)
+        levels = (LEVELS, LEVELS)
+        if determined:
+            rooms = [self._room(at, index, step, bound, slope) for bound in bounds]
+            levels = _levels(*rooms)
         low, high = (
-            self._side(at, origin, sign * step, bounds, reach, slope) for sign in (-1.0, 1.0)
+            self._side(at, origin, sign * step, bounds, reach, slope, own)
+            for sign, own in zip((-1.0, 1.0), levels, strict=True)
         )
         si = {
             k: {n: End(_si(c, e.value, bounds), e.closed) for n, e in side.items()}
@@ -135,23 +145,63 @@ class Profiler:
                     best = (here, rise, x)
         return best
 
+    # ---- room beside a bound ----
+
+    def _room(
+        self, at: Along, index: int, error: float, bound: float, slope: FloatArray | None
+    ) -> float:
+        """Distance of the unbounded best value from a bound in standard deviations: √Δχ² there."""
+        straight = self.straight_room(index, error, bound)
+        if straight <= 0 or straight > 2 * NEAR:
+            return straight
+        moved = self.x if slope is None else self.x + slope * (bound - self.x[index])
+        rise, _ = at(bound, np.clip(moved, self.problem.lower, self.problem.upper))
+        return sqrt(rise)
+
+    def straight_room(self, index: int, error: float, bound: float) -> float:
+        """Return the same by the covariance alone; exact where the value rests on the bound."""
+        gap = abs(float(self.x[index]) - bound)
+        return gap / abs(error) if gap > 0 else -self._pull(index)
+
+    def _pull(self, index: int) -> float:
+        """How far beyond its bound a coordinate wants to go, in its standard deviations.
+
+        Beside the bound Δχ² = m² + 2bm for a distance of m standard deviations, b of them the
+        pull: half the slope of χ² there. Others that rest on a bound stay there.
+        """
+        p = self.problem
+        jacobian, residual = p.jacobian(self.x), p.residual(self.x)
+        kept = (self.x > p.lower) & (self.x < p.upper)
+        kept[index] = True
+        normal = jacobian[:, kept].T @ jacobian[:, kept]
+        mine = int(kept[:index].sum())
+        variance = float(np.linalg.pinv(normal, hermitian=True)[mine, mine])
+        slope = abs(float(jacobian[:, index] @ residual))
+        return slope * sqrt(max(variance, 0.0) / self.stretch)
+
     # ---- one side ----
 
     def _side(
         self,
-        at: Callable[[float, FloatArray], tuple[float, FloatArray]],
+        at: Along,
         first: Point,
         step: float,
         bounds: tuple[float, float],
         most: float,
         slope: FloatArray | None = None,
+        levels: Mapping[int, float] = LEVELS,
     ) -> dict[int, End]:
-        """Walk outward until χ² has risen enough or a bound is met, past walls that were none."""
+        """Walk outward until χ² has risen enough or a bound is met, past walls that were none.
+
+        A level that is NaN ends at the bound, whatever χ² does on the way.
+        """
         bound = bounds[0] if step < 0 else bounds[1]
-        known, reach, ends = [first], step, {}
-        for _ in range(_FALSE_WALLS):
-            self._walk(at, known, reach, bound, most, slope)
-            ends = {level: self._crossing(at, known, rise) for level, rise in LEVELS.items()}
+        sought = {level: rise for level, rise in levels.items() if rise == rise}
+        ends = {level: End(bound, False) for level in levels}
+        known, reach = [first], step
+        for _ in range(_FALSE_WALLS if sought else 0):
+            self._walk(at, known, reach, bound, most, slope, max(sought.values()))
+            ends |= {level: self._crossing(at, known, rise) for level, rise in sought.items()}
             reach = 1.5 * self._false_wall(at, known)
             if reach == 0:
                 break
@@ -159,12 +209,13 @@ class Profiler:
 
     def _walk(
         self,
-        at: Callable[[float, FloatArray], tuple[float, FloatArray]],
+        at: Along,
         known: list[Point],
         reach: float,
         bound: float,
         most: float,
         slope: FloatArray | None,
+        top: float,
     ) -> None:
         """Add points at doubling distances until χ² has risen by the larger level, or a bound."""
         origin = known[0][0]
@@ -175,18 +226,16 @@ class Profiler:
             rise, x = at(target, self._ahead(known, target, slope))
             known.append((target, rise, x))
             self.visited.append((rise, x))
-            if stopped or rise > LEVELS[95]:
+            if stopped or rise > top:
                 break
             if abs(reach) >= most and rise < LEVELS[68]:
                 known.append((-inf if reach < 0 else inf, rise, x))
                 break
-            longer = reach * self._growth(rise, known)
+            longer = reach * self._growth(rise, known, top)
             # As far as counts for unbounded, but there a look is taken first.
             reach = longer if abs(reach) >= most else float(np.clip(longer, -most, most))
 
-    def _false_wall(
-        self, at: Callable[[float, FloatArray], tuple[float, FloatArray]], known: list[Point]
-    ) -> float:
+    def _false_wall(self, at: Along, known: list[Point]) -> float:
         """Return how far to go on (0: not at all) where χ² jumped because a search got stuck.
 
         χ² is continuous along a profile: a jump is tried again from the near side, and taken out
@@ -219,17 +268,12 @@ class Profiler:
         return np.clip(ahead, self.problem.lower, self.problem.upper)
 
     @staticmethod
-    def _growth(rise: float, known: list[Point]) -> float:
+    def _growth(rise: float, known: list[Point], top: float) -> float:
         if rise < 0.05:
             return 2.0 if len(known) < 8 else 4.0
-        return float(min(2.0, max(1.15, 1.02 * np.sqrt(LEVELS[95] / rise))))
+        return float(min(2.0, max(1.15, 1.02 * np.sqrt(top / rise))))
 
-    def _crossing(
-        self,
-        at: Callable[[float, FloatArray], tuple[float, FloatArray]],
-        known: list[Point],
-        level: float,
-    ) -> End:
+    def _crossing(self, at: Along, known: list[Point], level: float) -> End:
         """Find where the rise passes a level between two known points (√Δχ² is nearly straight)."""
         above = next((i for i, k in enumerate(known) if k[1] > level), None)
         if above is None:
@@ -301,6 +345,15 @@ class Profiler:
         chi2 = float(r @ r)
         # A target that no admissible point reaches counts as infinitely unlikely.
         return (inf if miss > 1e-2 else self._value(Minimum(found.x, chi2, True, 0))[0]), found.x
+
+
+def _levels(below: float, above: float) -> tuple[dict[int, float], dict[int, float]]:
+    """Return Δχ² at the lower and the upper ends (NaN: the bound itself) for room beside bounds."""
+    found = {level: region(below, above, level) for level in LEVELS}
+    return (
+        {level: float(ends.low) for level, ends in found.items()},
+        {level: float(ends.high) for level, ends in found.items()},
+    )
 
 
 def _si(c: Coordinate, x: float, bounds: tuple[float, float]) -> float:

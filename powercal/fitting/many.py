@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 INTERVALS = ("covariance", "profile")
+_ASKED = ("free", "fixed", "priors", "observables", "start", "sigma", "intervals")
 
 
 def fit_many(
@@ -111,7 +112,10 @@ def fit_many(
     if workers:
         blocks = _in_workers(batch, model, traces, options, workers)
     else:
-        blocks = ((first, last, batch.block(first, last)) for first, last in batch.layout.blocks())
+        blocks = (
+            (first, last, batch.block(first, last))
+            for first, last in batch.layout.blocks(batch.most)
+        )
     if output is None:
         return _joined([block for _, _, block in sorted(blocks, key=lambda b: b[0])])
     from powercal.report import read_fits, write_fits
@@ -132,8 +136,7 @@ def _in_workers(
         )
     wishes = batch.wishes
     per_fit = wishes.per_fit
-    asked = wishes.request.plain()
-    del asked["per"]
+    asked = {k: v for k, v in wishes.request.plain().items() if k in _ASKED}
     for kind, own in per_fit.items():
         asked[kind] = {k: v for k, v in asked[kind].items() if k not in own}
     asked |= {"over": batch.layout.over, "derived": wishes.derived, "solver": wishes.solver}

@@ -7,7 +7,7 @@ order if it has none.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,7 @@ class DirectEvaluator:
         self.problem, self.parameters = problem, len(problem.axes)
         self._row = np.zeros(slots, dtype=np.intp)
         self._count, self._size = np.zeros(slots), np.zeros(slots)
-        self._tile = max(1, tile_rows(problem.points) // 4)
+        self.tile = max(1, tile_rows(problem.points) // 4)
 
     # ---- slots: which fit is where ----
 
@@ -97,15 +97,8 @@ class DirectEvaluator:
         self, trial: FloatArray, rows: NDArray[np.intp]
     ) -> list[tuple[Array, list[Array], Array, FloatArray]]:
         """Return per observable curve, derivatives by coordinates, data and 1/σ of some fits."""
-        problem, values = self.problem, self._values(trial, rows)
-        loss = np.exp(-DECIBEL * values["attenuation_db"]) if problem.attenuation else 1.0
-        gain = np.exp(DECIBEL * values["gain_db"]) if problem.gain else 1.0
-        gain = 1 / loss if problem.referenced else gain
-        inputs = [
-            v * loss if n == "incident_power" else v
-            for n, v in zip(problem.model.inputs, self._inputs(rows), strict=True)
-        ]
-        named = {p.name: values[p.name] for p in problem.model.parameters}
+        problem = self.problem
+        inputs, named, _, gain = self._arguments(trial, rows)
         curves = problem.model.curve(*inputs, **named)
         tables = self._tables(inputs, named)
         slopes = problem.slopes(trial.T)
@@ -120,6 +113,45 @@ class DirectEvaluator:
             ]
             out.append((curve, columns, data, weight))
         return out
+
+    def _arguments(
+        self, trial: FloatArray, rows: NDArray[np.intp]
+    ) -> tuple[list[FloatArray], dict[str, Any], Any, Any]:
+        """Return what the curve is called with at the device, and what the line does to powers."""
+        problem, values = self.problem, self._values(trial, rows)
+        loss = np.exp(-DECIBEL * values["attenuation_db"]) if problem.attenuation else 1.0
+        gain = np.exp(DECIBEL * values["gain_db"]) if problem.gain else 1.0
+        gain = 1 / loss if problem.referenced else gain
+        inputs = [
+            v * loss if n == "incident_power" else v
+            for n, v in zip(problem.model.inputs, self._inputs(rows), strict=True)
+        ]
+        return inputs, {p.name: values[p.name] for p in problem.model.parameters}, loss, gain
+
+    def input_slopes(
+        self, trial: FloatArray, rows: NDArray[np.intp], names: Sequence[str]
+    ) -> dict[str, list[Array]]:
+        """Return per input and observable the weighted derivative by the recorded input."""
+        inputs, named, loss, gain = self._arguments(trial, rows)
+        with np.errstate(all="ignore"):
+            tables = self._tables(inputs, named, names)
+        out: dict[str, list[Array]] = {}
+        for name in names:
+            chain = loss if name == "incident_power" else 1.0
+            out[name] = []
+            for k, o in enumerate(self.problem.observed):
+                data, weight = self.data(k, rows)
+                factor = gain if self.problem.power_observables[o.index] else 1.0
+                slope = tables[o.index].get(name, 0.0) * chain * factor
+                # A slope of zero is real, also beside complex data.
+                out[name].append((np.zeros_like(data) + slope) * weight)
+        return out
+
+    def rest(self, trial: FloatArray, rows: NDArray[np.intp]) -> FloatArray:
+        """Return weighted (curve − data) of some fits, complex ones as two parts."""
+        with np.errstate(all="ignore"):
+            found = self.rows(trial, rows)
+        return np.concatenate([_stacked((curve - data) * w) for curve, _, data, w in found], axis=1)
 
     def _column(
         self,
@@ -139,11 +171,22 @@ class DirectEvaluator:
             return column + DECIBEL * curve if problem.referenced and np.ndim(factor) else column
         return table.get(name, 0.0) * factor + np.zeros_like(curve)
 
-    def _tables(self, inputs: list[FloatArray], named: Mapping[str, Any]) -> Derivatives:
-        """Return derivatives by parameter and incident power, from the model or by differences."""
+    def _tables(
+        self, inputs: list[FloatArray], named: Mapping[str, Any], by: Sequence[str] = ()
+    ) -> Derivatives:
+        """Return derivatives by parameters and inputs, from the model or by differences."""
+        model = self.problem.model
+        wanted = {*by, *(("incident_power",) if self.problem.attenuation else ())}
+        tables = self._by_parameters(inputs, named)
+        for name in (n for n in model.inputs if n in wanted):
+            if not all(name in t for t in tables):
+                self._add_input(tables, name, inputs, named)
+        return tables
+
+    def _by_parameters(self, inputs: list[FloatArray], named: Mapping[str, Any]) -> Derivatives:
         model = self.problem.model
         if model.jacobian is not None:
-            return model.jacobian(*inputs, **named)
+            return tuple(dict(t) for t in model.jacobian(*inputs, **named))
         tables: tuple[dict[str, Array], ...] = tuple({} for _ in model.observables)
         for axis in self.problem.axes:
             if axis.name not in named:
@@ -153,6 +196,21 @@ class DirectEvaluator:
             step = 1e-3 * np.where(size > 0, size, abs(row.example) or 1.0)
             self._add_slope(tables, axis.name, step, inputs, named)
         return tables
+
+    def _add_input(
+        self, tables: Derivatives, name: str, inputs: list[FloatArray], named: Mapping[str, Any]
+    ) -> None:
+        """Add what the model does not say of an input; what it does say is exact, and stays."""
+        i = self.problem.model.inputs.index(name)
+        span = np.ptp(inputs[i]) / 20 if name == "frequency" else 0.0
+        step = 1e-3 * (span or np.abs(inputs[i])) + 1e-12 * np.max(np.abs(inputs[i])) + 1e-300
+
+        def shifted(k: float) -> Any:
+            moved = [v + k * step if j == i else v for j, v in enumerate(inputs)]
+            return self.problem.model.curve(*moved, **named)
+
+        for table, slope in zip(tables, stencil(shifted, step), strict=True):
+            table.setdefault(name, slope)
 
     def _add_slope(
         self,
@@ -176,8 +234,11 @@ class DirectEvaluator:
         count = trial.shape[1]
         chi2 = np.zeros(count)
         with np.errstate(all="ignore"):  # a trial far off may overflow; it is rejected
-            for first in range(0, count, self._tile):
-                part = slice(first, min(first + self._tile, count))
+            for first in range(0, count, self.tile):
+                part = slice(first, min(first + self.tile, count))
+                if self.problem.modes is not None:
+                    self._add_marginalised(trial, part, chi2, matrix, slope)
+                    continue
                 for curve, columns, data, weight in self.rows(trial[:, part], self._row[part]):
                     rest = (curve - data) * weight
                     chi2[part] += _inner(rest, rest)
@@ -188,6 +249,32 @@ class DirectEvaluator:
                             matrix[place(i, j), part] += _inner(a, own[j])
             self._add_priors(trial, count, chi2, matrix, slope)
         return chi2
+
+    def _add_marginalised(
+        self,
+        trial: FloatArray,
+        part: slice,
+        chi2: FloatArray,
+        matrix: FloatArray,
+        slope: FloatArray,
+    ) -> None:
+        """As the sums of :meth:`normal`, less what errors common to many points explain."""
+        modes, rows = self.problem.modes, self._row[part]
+        assert modes is not None
+        found = self.rows(trial[:, part], rows)
+        rest = np.concatenate([_stacked((c - d) * w) for c, _, d, w in found], axis=1)
+        columns = [
+            np.concatenate([_stacked(own[j] * w) for _, own, _, w in found], axis=1)
+            for j in range(self.parameters)
+        ]
+        whole = np.stack([*columns, rest], axis=2)
+        gone = modes.explained(whole, rows)
+        sums = np.swapaxes(whole, 1, 2) @ whole - np.swapaxes(gone, 1, 2) @ gone
+        chi2[part] += sums[:, -1, -1]
+        for i in range(self.parameters):
+            slope[i, part] += sums[:, i, -1]
+            for j in range(i + 1):
+                matrix[place(i, j), part] += sums[:, i, j]
 
     def _add_priors(
         self,
@@ -242,6 +329,13 @@ class DirectEvaluator:
 
             own.append(stencil(shifted, step)[0] * slopes[:, k])
         return np.asarray(deviation(flat) + np.zeros(count)), own
+
+
+def _stacked(values: Array) -> FloatArray:
+    """Lay complex rows out as real, then imaginary parts."""
+    if np.iscomplexobj(values):
+        return np.concatenate([values.real, values.imag], axis=1)
+    return np.asarray(values)
 
 
 def _inner(a: Array, b: Array) -> FloatArray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,55 @@ class Axis:
 
 
 @dataclass(frozen=True)
+class InputError:
+    """Errors of one input: which measured value every point uses, and the σ of these values.
+
+    ``element`` is (points,), ``sigma`` (fits or 1, elements) in SI.
+    """
+
+    name: str
+    element: NDArray[np.intp]
+    sigma: FloatArray
+
+    def of(self, rows: NDArray[np.intp]) -> FloatArray:
+        """Return σ of some fits, (fits, elements)."""
+        if self.sigma.shape[0] == 1:
+            return np.broadcast_to(self.sigma, (rows.size, self.sigma.shape[1]))
+        return self.sigma[rows]
+
+
+@dataclass(frozen=True)
+class Modes:
+    """What errors common to many points do to weighted rows, to be marginalised.
+
+    ``columns`` is (fits, rows, errors): rows of all observables behind each other, complex ones
+    as real, then imaginary parts; one standard deviation of each error, in units of the rows' σ.
+    """
+
+    columns: FloatArray
+
+    @cached_property
+    def root(self) -> FloatArray:
+        """Inverse of the Cholesky factor of 1 + UᵀU, (fits, errors, errors)."""
+        u = self.columns
+        gram = np.swapaxes(u, 1, 2) @ u + np.eye(u.shape[2])
+        return np.asarray(np.linalg.inv(np.linalg.cholesky(gram)))
+
+    def explained(self, rows: FloatArray, at: NDArray[np.intp]) -> FloatArray:
+        """Return L⁻¹Uᵀ·rows of some fits; its square is what the errors take off the rows'."""
+        return np.asarray(self.root[at] @ (np.swapaxes(self.columns[at], 1, 2) @ rows))
+
+    def amplitudes(self, rest: FloatArray) -> FloatArray:
+        """Return the amplitudes (1 + UᵀU)⁻¹Uᵀ·rest that fit best."""
+        half = self.explained(rest[:, :, None], np.arange(rest.shape[0]))
+        return np.asarray((np.swapaxes(self.root, 1, 2) @ half)[:, :, 0])
+
+    def take(self, index: NDArray[np.intp]) -> Modes:
+        """Return those of some fits."""
+        return Modes(self.columns[index])
+
+
+@dataclass(frozen=True)
 class BatchProblem:
     """Fits of one model to many data of one shape.
 
@@ -79,6 +129,10 @@ class BatchProblem:
         The row (along a frequency axis, say) of every point: σ is estimated per row.
     each : frozenset of str or None
         Inputs that every fit has for itself, also where there is one fit; None: by their shapes.
+    input_errors : tuple of InputError
+        Errors of inputs, to be marginalised.
+    modes : Modes or None
+        Their effect about the present inputs.
     """
 
     model: Model
@@ -94,6 +148,8 @@ class BatchProblem:
     power_observables: tuple[bool, ...] = ()
     rows: NDArray[np.intp] | None = None
     each: frozenset[str] | None = None
+    input_errors: tuple[InputError, ...] = ()
+    modes: Modes | None = None
 
     def is_shared(self, name: str) -> bool:
         """Whether an input is the same for all fits; a lone fit's own looks as if it were."""
@@ -183,6 +239,11 @@ class BatchProblem:
             start=self.start[index],
             fixed={k: of(v) for k, v in self.fixed.items()},
             priors=tuple(own(p) for p in self.priors),
+            input_errors=tuple(
+                e if e.sigma.shape[0] == 1 else replace(e, sigma=e.sigma[index])
+                for e in self.input_errors
+            ),
+            modes=None if self.modes is None else self.modes.take(index),
         )
 
     def holding(self, name: str, values: FloatArray) -> BatchProblem:
@@ -233,7 +294,19 @@ class BatchProblem:
             gain=self.gain,
             referenced=self.referenced,
             power_observables=self.power_observables,
+            modes=None if self.modes is None else self._own_modes(index, blocks),
         )
+
+    def _own_modes(self, index: int, blocks: list[Block]) -> FloatArray:
+        """Return the modes of one fit in units of its data, without the rows it lacks."""
+        assert self.modes is not None
+        parts, at = [], 0
+        for b in blocks:
+            for _ in range(2 if b.complex else 1):
+                rows = self.modes.columns[index, at + b.points]
+                parts.append(rows * b.sigma[:, None])
+                at += self.points
+        return np.concatenate(parts)
 
     def _coordinate(self, k: int, index: int) -> Coordinate:
         axis, start = self.axes[k], float(self.start[index, k])

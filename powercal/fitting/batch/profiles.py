@@ -12,7 +12,8 @@ from powercal.fitting.batch.descent import CONVERGED, Settings
 from powercal.fitting.batch.solver import Plan, solve
 from powercal.fitting.batch.verdicts import CODE, Fitted, Quantity
 from powercal.fitting.estimates import FAR_FROM_PARABOLA
-from powercal.fitting.intervals import FAR, LEVELS
+from powercal.fitting.intervals import FAR
+from powercal.fitting.regions import LEVELS, NEAR, region
 
 FloatArray = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -60,7 +61,9 @@ class _Profile:
 
     def __init__(self, fitted: Fitted, plan: Plan, k: int, better: dict[int, FloatArray]) -> None:
         self.problem, self.found = fitted.problem, fitted.solved.found
-        self.scale, self.k, self.better = fitted.scale, k, better
+        self.k, self.better = k, better
+        self.rooms = fitted.rooms(k)
+        self.scale = fitted.scale * fitted.stretch(k)
         self.axis, covariance = self.problem.axes[k], fitted.covariance
         self.rest = [j for j in range(len(self.problem.axes)) if j != k]
         self.error = np.sqrt(np.maximum(covariance[:, k, k], 0.0))
@@ -75,7 +78,10 @@ class _Profile:
         who = np.flatnonzero(np.isin(quantity.status, codes) & np.isfinite(self.error))
         if not who.size:
             return quantity
-        low, high = (self._side(who, sign) for sign in (-1.0, 1.0))
+        levels = self._levels(who)
+        low, high = (
+            self._side(who, sign, own) for sign, own in zip((-1.0, 1.0), levels, strict=True)
+        )
         x = self.found.x[who, self.k]
         ends = {
             level: np.stack(
@@ -121,25 +127,46 @@ class _Profile:
                 np.clip(np.exp(x) if self.axis.log else x, self.axis.low, self.axis.high)
             )
 
+    # ---- beside a bound ----
+
+    def _levels(self, who: Index) -> tuple[dict[int, FloatArray], dict[int, FloatArray]]:
+        """Return Δχ² at the lower and the upper ends; NaN where the end is the bound itself."""
+        x, bounds = self.found.x[who, self.k], self.problem.bounds()
+        rooms = []
+        for straight, bound in zip(self.rooms, bounds, strict=True):
+            room = straight[who]
+            near = np.flatnonzero((room > 0) & (room < 2 * NEAR))
+            if near.size:
+                move = bound[self.k] - x[near]
+                points = self.found.x[who[near]]
+                room[near] = np.sqrt(self._rise(who[near], move, points, np.zeros(near.size))[0])
+            rooms.append(room)
+        found = {level: region(rooms[0], rooms[1], level) for level in LEVELS}
+        return (
+            {level: ends.low for level, ends in found.items()},
+            {level: ends.high for level, ends in found.items()},
+        )
+
     # ---- one side ----
 
-    def _side(self, who: Index, sign: float) -> _Side:
+    def _side(self, who: Index, sign: float, levels: dict[int, FloatArray]) -> _Side:
         """Find both levels on one side of the best values."""
         x = self.found.x[who, self.k]
         bounds = self.problem.bounds()
         wall = sign * ((bounds[1] if sign > 0 else bounds[0])[self.k] - x)
         reach = np.full(who.size, FAR) if self.axis.log else _FAR_ERRORS * self.error[who]
         most = np.minimum(wall, reach)
-        near, far, rise_near, rise_far, points = self._walk(who, sign, most)
+        top = np.fmax(levels[68], levels[95])
+        near, far, rise_near, rise_far, points = self._walk(who, sign, most, top)
         side = _Side({}, {})
-        for level, target in LEVELS.items():
+        for level, target in levels.items():
             distance, closed = np.where(most < wall, np.inf, wall), rise_far > target
             inside = np.flatnonzero(closed)
             if inside.size:
                 distance[inside] = self._crossing(
                     who[inside],
                     sign,
-                    target,
+                    target[inside],
                     [a[inside] for a in (near, far, rise_near, rise_far)],
                     points[inside],
                 )
@@ -147,21 +174,21 @@ class _Profile:
         return side
 
     def _walk(
-        self, who: Index, sign: float, most: FloatArray
+        self, who: Index, sign: float, most: FloatArray, top: FloatArray
     ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
         """Step outward until χ² has risen by the larger level, or a bound (or nothing) is near."""
         near, far = np.zeros(who.size), np.minimum(2.0 * self.error[who], most)
         rise_near, rise_far = np.zeros(who.size), np.zeros(who.size)
         points = self.found.x[who].copy()
-        left = np.flatnonzero(far > 0)
+        left = np.flatnonzero((far > 0) & (top > 0))
         for _ in range(40):
             if not left.size:
                 break
             rise, ends = self._rise(who[left], sign * far[left], points[left], near[left] * sign)
             rise_far[left], points[left] = rise, ends
-            go_on = left[(rise <= LEVELS[95]) & (far[left] < most[left])]
+            go_on = left[(rise <= top[left]) & (far[left] < most[left])]
             near[go_on], rise_near[go_on] = far[go_on], rise_far[go_on]
-            growth = 1.1 * np.sqrt(LEVELS[95] / np.maximum(rise_far[go_on], 0.3))
+            growth = 1.1 * np.sqrt(top[go_on] / np.maximum(rise_far[go_on], 0.08 * top[go_on]))
             far[go_on] = np.minimum(far[go_on] * np.clip(growth, 1.2, 4.0), most[go_on])
             left = go_on
         return near, far, rise_near, rise_far, points
@@ -170,7 +197,7 @@ class _Profile:
         self,
         who: Index,
         sign: float,
-        target: float,
+        target: FloatArray,
         bracket: list[FloatArray],
         points: FloatArray,
     ) -> FloatArray:
@@ -188,17 +215,17 @@ class _Profile:
         left = np.arange(who.size)
         for count in range(_PROBES):
             a, b = np.sqrt(np.maximum(rise_near[left], 0.0)), np.sqrt(rise_far[left])
-            share = (np.sqrt(target) - a) / (b - a)
+            share = (np.sqrt(target[left]) - a) / (b - a)
             share = np.full_like(share, 0.5) if count > 2 and count % 2 else share
             at[left] = near[left] + np.clip(share, 0.02, 0.98) * (far[left] - near[left])
             rise, _ = self._rise(who[left], sign * at[left], points[left], sign * far[left])
             found[left] = at[left]
-            above = rise > target
+            above = rise > target[left]
             up, down = left[above], left[~above]
             far[up], rise_far[up] = at[up], rise[above]
             near[down], rise_near[down] = at[down], rise[~above]
             small = far[left] - near[left] < 1e-7 * np.maximum(at[left], 1e-300)
-            left = left[(np.abs(rise - target) >= _NEAR * target) & ~small]
+            left = left[(np.abs(rise - target[left]) >= _NEAR * target[left]) & ~small]
             if not left.size:
                 break
         return found

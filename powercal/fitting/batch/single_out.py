@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powercal.errors import FitError
+from powercal.fitting.batch.axis_errors import solve_with_input_errors
 from powercal.fitting.batch.noise import needs_rounds, solve_with_noise
 from powercal.fitting.batch.solver import Plan
 from powercal.fitting.batch.whole import Batch, Wishes, fit_block
@@ -63,6 +64,8 @@ def one_of_many(result: xr.Dataset, traces: DeviceTraces | None) -> tuple[Proble
     problem = batch.problem(batch.read(0, 1), batch.layout, 0)
     if needs_rounds(problem):
         problem = solve_with_noise(problem, Plan(problem, "numpy"))[0]
+    if problem.input_errors:
+        problem = solve_with_input_errors(problem, Plan(problem, "numpy"))[0]
     one = problem.one(0)
     if any(o.sigma is None for o in problem.observed):  # σ is what one fit leaves over
         scale = float(np.sqrt(fit_block(problem, Plan(problem, "numpy")).scale[0]))

@@ -66,9 +66,11 @@ class Plan:
         self.expression: Expression | None = None
         self.reason = ""
         try:
-            self.expression = express(problem)
+            self.expression = None if problem.input_errors else express(problem)
         except NotTraceableError as reason:
             self.reason = str(reason)
+        if problem.input_errors:
+            self.reason = "errors of inputs are marginalised"
         if solver == "numba" and self.expression is None:
             raise FitError(
                 f"solver='numba' needs a curve that can be written down as one expression; that of "
@@ -88,6 +90,7 @@ class Plan:
         if self.expression is not None:
             return TRACED
         why = f" (the curve is no single expression: {self.reason})" if self.reason else ""
+        why = f" ({self.reason})" if problem.input_errors else why
         return (OWN if problem.model.jacobian is not None else DIFFERENCES) + why
 
     def evaluator(self, problem: BatchProblem) -> Callable[[int], Evaluator]:

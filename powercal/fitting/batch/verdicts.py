@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from powercal.contracts import Derived
 from powercal.fitting.batch.descent import CONVERGED, Found
 from powercal.fitting.batch.problem import BatchProblem
+from powercal.fitting.batch.rooms import straight_rooms
 from powercal.fitting.batch.solver import Solved, full_matrix
 from powercal.fitting.batch.steps import inverse_of, pseudo_inverse
 from powercal.fitting.differences import stencil
+from powercal.fitting.estimates import CONSTANT
 from powercal.fitting.identifiability import FLAT, analyse
+from powercal.fitting.regions import LEVELS, ends
 
 FloatArray = NDArray[np.float64]
 
@@ -106,7 +109,7 @@ class Fitted:
     """One block after its fits.
 
     ``covariance`` has the scale of the noise in it, ``scale`` is what χ² counts in, ``freedom``
-    the degrees of freedom.
+    the degrees of freedom, ``pull`` how far beyond bounds coordinates want to go.
     """
 
     problem: BatchProblem
@@ -115,6 +118,19 @@ class Fitted:
     covariance: FloatArray
     scale: FloatArray
     freedom: FloatArray
+    pull: FloatArray
+
+    def stretch(self, k: int) -> FloatArray:
+        """How much larger a variance is because σ was estimated; Δχ² is measured in it."""
+        plain = self.spread.covariance[:, k, k] * self.scale
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.maximum(np.nan_to_num(self.covariance[:, k, k] / plain, nan=1.0), 1.0)
+
+    def rooms(self, k: int) -> tuple[FloatArray, FloatArray]:
+        """Room of a coordinate below and above by the covariance, in standard deviations."""
+        error = np.sqrt(np.maximum(self.covariance[:, k, k], 0.0))
+        pull = self.pull / np.sqrt(self.stretch(k))[:, None]
+        return straight_rooms(self.problem, self.solved.found.x[:, k], error, pull, k)
 
 
 @dataclass(frozen=True)
@@ -141,7 +157,6 @@ def judge_parameters(fitted: Fitted, words: Mapping[str, tuple[str, str]]) -> li
     ``words`` are unit and meaning by name.
     """
     problem, found = fitted.problem, fitted.solved.found
-    low, high = problem.bounds()
     out = []
     for k, axis in enumerate(problem.axes):
         error = np.sqrt(np.maximum(fitted.covariance[:, k, k], 0.0))
@@ -149,21 +164,34 @@ def judge_parameters(fitted: Fitted, words: Mapping[str, tuple[str, str]]) -> li
         unit = np.zeros((problem.size, len(problem.axes)))
         unit[:, k] = 1.0
         status = np.zeros(problem.size, dtype=np.int8)
-        ends = {}
-        for level, width in ((68, 1.0), (95, _TWO_SIDED)):
-            both = np.stack([x - width * error, x + width * error], axis=1)
-            both = np.clip(both, low[k], high[k])
-            ends[level] = _to_value(problem, k, both)
-        wide = x[:, None] + _TWO_SIDED * error[:, None] * np.array([-1.0, 1.0])
-        status[wide[:, 1] >= high[k]] = CODE["at_bound"]
-        status[wide[:, 0] <= low[k]] = CODE["upper_limit"]
+        regions, at_low, at_high = _regions(fitted, k)
+        status[at_high] = CODE["at_bound"]
+        status[at_low] = CODE["upper_limit"]
+        status[at_low & at_high] = CODE["undetermined"]
         status[~fitted.spread.determines(unit)] = CODE["undetermined"]
         status[fitted.freedom <= 0] = CODE["no_error"]
         status[_lost(found)] = CODE["failed"]
         value = _to_value(problem, k, x)
         stderr = error * (np.abs(value) if axis.log else 1.0)
-        out.append(_quantity(axis.name, words, value, stderr, status, ends))
+        out.append(_quantity(axis.name, words, value, stderr, status, regions))
     return out
+
+
+def _regions(
+    fitted: Fitted, k: int
+) -> tuple[dict[int, FloatArray], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return 68 % and 95 % regions by the covariance, and where the latter end on a bound."""
+    problem, x = fitted.problem, fitted.solved.found.x[:, k]
+    error = np.sqrt(np.maximum(fitted.covariance[:, k, k], 0.0))
+    below, above = fitted.rooms(k)
+    low, high = (bound[k] for bound in problem.bounds())
+    found = {}
+    for level in LEVELS:
+        reach = ends(below, above, level)
+        left = np.where(np.isnan(reach.low), low, np.maximum(x - reach.low * error, low))
+        right = np.where(np.isnan(reach.high), high, np.minimum(x + reach.high * error, high))
+        found[level] = _to_value(problem, k, np.stack([left, right], axis=1))
+    return found, np.isnan(reach.low), np.isnan(reach.high)
 
 
 def _lost(found: Found) -> NDArray[np.bool_]:
@@ -222,7 +250,7 @@ def _derived(d: Derived, fitted: Fitted, parameters: Sequence[Quantity]) -> Quan
     status[~spread.determines(safe)] = CODE["undetermined"]
     status[~usable | (fitted.freedom <= 0)] = CODE["no_error"]
     _carry(status, safe, spread, parameters)
-    status[~gradient.any(axis=1)] = CODE["fixed"]
+    status[stderr <= CONSTANT * np.abs(value)] = CODE["fixed"]
     status[_lost(found)] = CODE["failed"]
     ends = {
         level: _around(d, value, width * stderr) for level, width in ((68, 1.0), (95, _TWO_SIDED))

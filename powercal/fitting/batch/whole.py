@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from powercal import __version__
 from powercal.contracts import Model
 from powercal.errors import FitError
+from powercal.fitting.batch.axis_errors import input_errors, solve_with_input_errors
 from powercal.fitting.batch.descent import Found
 from powercal.fitting.batch.layout import Layout, batch_problem, flat, lay_out
 from powercal.fitting.batch.noise import enlarged, needs_rounds, solve_with_noise
-from powercal.fitting.batch.problem import BatchProblem
+from powercal.fitting.batch.problem import BatchProblem, InputError
 from powercal.fitting.batch.profiles import profile_intervals
+from powercal.fitting.batch.rooms import pulls
 from powercal.fitting.batch.solver import Plan, Solved, solve
 from powercal.fitting.batch.table import OUTCOME_ATTRS, as_json, results
 from powercal.fitting.batch.verdicts import (
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 FloatArray = NDArray[np.float64]
+
+
+TABLE_NUMBERS = 10_000_000  # of what errors of inputs do to rows, in memory at a time: 80 MB
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,16 @@ class Batch:
         self.table: Table | None = None
         self.plan: Plan | None = None
 
+    @property
+    def most(self) -> int | None:
+        """How many fits a block may have where errors of inputs take a table for each of them."""
+        dims = [
+            self.traces[f"{n}_std"].dims for n in self.model.inputs if f"{n}_std" in self.traces
+        ]
+        sizes = dict(zip(self.layout.inner, self.layout.inner_shape, strict=True))
+        errors = sum(int(np.prod([sizes.get(str(d), 1) for d in own])) for own in dims)
+        return max(1, TABLE_NUMBERS // (errors * self.layout.points)) if errors else None
+
     # ---- one block ----
 
     def block(self, first: int, last: int) -> xr.Dataset:
@@ -85,7 +100,6 @@ class Batch:
         table = self._table(data)
         problem = self.problem(data, layout, first)
         if self.plan is None:
-            self._refuse_common_errors(data, problem)
             # The number of all fits tells whether compiling is worth it.
             self.plan = Plan(problem, self.wishes.solver, fits=self.layout.fits)
         fitted = fit_block(problem, self.plan)
@@ -107,9 +121,10 @@ class Batch:
         start = self._start(
             data, table, {**held, **self.wishes.request.start, **said["start"]}, layout
         )
-        return batch_problem(
+        problem = batch_problem(
             data, self.model, self.names, table, layout, held, start, self.wishes.request.sigma
         )
+        return replace(problem, input_errors=self._input_errors(data, problem, layout))
 
     def _profiled(
         self, fitted: Fitted, parameters: list[Quantity], table: Table
@@ -191,11 +206,13 @@ class Batch:
         high = np.array([rows[n].max for n in table.free])
         return np.asarray(np.clip(np.stack(columns, axis=1), low, high))
 
-    def _refuse_common_errors(self, data: DeviceTraces, problem: BatchProblem) -> None:
-        """A batch does not marginalise errors that many points share; silence would be wrong."""
+    def _input_errors(
+        self, data: DeviceTraces, problem: BatchProblem, layout: Layout
+    ) -> tuple[InputError, ...]:
+        """Return the errors of inputs; refuse errors that only a single fit marginalises."""
         one = DeviceTraces(data.isel(dict.fromkeys(self.layout.over, 0)))
         common = find_common_errors(one, problem.one(0), make_grid(one, self.model, self.names))
-        held = [f"{name}_std" for name in common.inputs]
+        held = list(common.named)
         held += ["reference_noise"] if common.reference is not None else []
         held += ["calibration points"] if common.scale is not None else []
         if held:
@@ -203,6 +220,15 @@ class Batch:
                 f"the data hold {', '.join(held)}: errors common to many points, which fit and "
                 f"fit_each carry and fit_many does not; use these, or drop them knowingly"
             )
+        estimated = [o.name for o in problem.observed if not o.given]
+        if common.inputs and estimated:
+            raise FitError(
+                f"{', '.join(common.inputs)} carries errors and σ of {', '.join(estimated)} is to "
+                f"be estimated from residuals; fit_many does one of the two: give sigma=..., or "
+                f"use fit_each"
+            )
+        sigma = {n: np.asarray(flat(data[f"{n}_std"], layout), dtype=float) for n in common.inputs}
+        return input_errors(common.inputs, sigma)
 
     def _judge(self, fitted: Fitted, table: Table) -> list[Quantity]:
         words = {r.name: (r.unit, r.meaning) for r in table.rows}
@@ -263,13 +289,21 @@ class Batch:
 
 def fit_block(problem: BatchProblem, plan: Plan) -> Fitted:
     """Fit one block."""
+    if problem.input_errors:
+        problem, solved = solve_with_input_errors(problem, plan)
+        spread = covariances(problem, solved.found)
+        freedom = solved.found.count - spread.rank
+        ones, pull = np.ones(problem.size), pulls(problem, solved, plan)
+        return Fitted(problem, solved, spread, spread.covariance, ones, freedom, pull)
     if needs_rounds(problem):
         problem, solved, rows = solve_with_noise(problem, plan)
         spread = covariances(problem, solved.found)
         given = tuple(o.given for o in problem.observed)
         covariance = enlarged(spread.covariance, rows, given)
         freedom = solved.found.count - spread.rank
-        return Fitted(problem, solved, spread, covariance, np.ones(problem.size), freedom)
+        scale = np.ones(problem.size)
+        pull = pulls(problem, solved, plan)
+        return Fitted(problem, solved, spread, covariance, scale, freedom, pull)
     estimated = any(not o.given for o in problem.observed)
     solved = solve(problem, plan)
     spread = covariances(problem, solved.found)
@@ -278,7 +312,8 @@ def fit_block(problem: BatchProblem, plan: Plan) -> Fitted:
     if estimated:  # one σ per fit: it is what is left over
         scale = _noise_scale(solved.found, freedom)
     covariance = spread.covariance * scale[:, None, None]
-    return Fitted(problem, solved, spread, covariance, scale, freedom)
+    pull = pulls(problem, solved, plan) / np.sqrt(scale)[:, None]
+    return Fitted(problem, solved, spread, covariance, scale, freedom, pull)
 
 
 def _noise_scale(found: Found, freedom: FloatArray) -> FloatArray:

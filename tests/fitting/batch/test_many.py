@@ -322,8 +322,9 @@ def test_what_cannot_be_done_is_refused_in_words(name: str) -> None:
 
 def test_errors_that_points_share_are_not_dropped_silently() -> None:
     traces, _ = driven(2)
-    shared = traces.assign(incident_power_std=((), 1e-18, {"units": "W"}))
-    with pytest.raises(FitError, match="incident_power_std: errors common to many points"):
+    meter = pc.ErrorSource(name="meter", on="absorbed_power", relative=0.02, correlated=True)
+    shared = pc.with_errors(traces, meter)
+    with pytest.raises(FitError, match="the data hold meter: errors common to many points"):
         pc.fit_many(DeviceTraces(shared), "finite_temperature", over=("trace",))
 
 
