@@ -1,6 +1,7 @@
 """Batches against peers: python -m benchmarks [--scenario A B C D E F] [--json FILE] [--smoke].
 
-Without peers: --million (from file to file) and --cold-start (one fit from the command line).
+Intervals of one fit beside lmfit's: --intervals. Without peers: --million (from file to file)
+and --cold-start (one fit from the command line).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import batch, cold_start, failures, limit, million, plots, smoke
+from benchmarks import batch, cold_start, failures, intervals, limit, million, plots, smoke
 from benchmarks.machine import machine, versions
 
 
@@ -26,6 +27,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--solver", default="numpy", choices=("numpy", "numba"), help="of those")
     parser.add_argument("--fits", type=int, default=36_000, help="how many of those")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw speed and cost")
+    parser.add_argument("--intervals", action="store_true", help="profiles beside conf_interval")
     parser.add_argument("--million", action="store_true", help="from file to file, with memory")
     parser.add_argument("--most", type=int, help="traces in the plot (10⁵), in the files (10⁶)")
     parser.add_argument("--folder", type=Path, metavar="DIR", help="keep those files here")
@@ -56,6 +58,8 @@ def main() -> int:
     chosen = arguments()
     if chosen.smoke:
         return smoke.smoke()
+    if chosen.intervals:
+        return intervals.report()
     if chosen.failures:
         return failures.report(chosen.fits, chosen.solver)
     if chosen.million:

@@ -8,9 +8,20 @@ from powercal.lazy import names_from
 
 if TYPE_CHECKING:
     from powercal.campaign import run_campaign
-    from powercal.contracts import Derived, Loader, Model, Option, Parameter
+    from powercal.contracts import Derived, Loader, Model, Option, Parameter, Regime
     from powercal.errors import PowercalError
     from powercal.fitting import CalibratedLine, calibrate_line, fit, fit_each, fit_many, to_lmfit
+    from powercal.fitting.contours import Contour, contour
+    from powercal.fitting.joint import fit_jointly
+    from powercal.fitting.joint_names import Part
+    from powercal.fitting.joint_result import Disagreement, JointResult, Tension
+    from powercal.fitting.ladder import Ladder, ladder
+    from powercal.fitting.ladder_rungs import Rung
+    from powercal.fitting.planned import Plan
+    from powercal.fitting.planning import plan
+    from powercal.fitting.sampling import Samples, sample
+    from powercal.fitting.temperature_series import fit_temperature_series
+    from powercal.fitting.tension import tension
     from powercal.hookspecs import hookimpl
     from powercal.line import (
         AttenuatorChain,
@@ -33,12 +44,13 @@ if TYPE_CHECKING:
         Shift,
     )
     from powercal.simulation import simulate
+    from powercal.sources import ErrorSource, with_errors
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "powercal.campaign": ("run_campaign",),
-    "powercal.contracts": ("Derived", "Loader", "Model", "Option", "Parameter"),
+    "powercal.contracts": ("Derived", "Loader", "Model", "Option", "Parameter", "Regime"),
     "powercal.errors": ("PowercalError",),
     "powercal.fitting": (
         "CalibratedLine",
@@ -48,6 +60,17 @@ _HOMES = {
         "fit_many",
         "to_lmfit",
     ),
+    "powercal.fitting.contours": ("Contour", "contour"),
+    "powercal.fitting.joint": ("fit_jointly",),
+    "powercal.fitting.joint_names": ("Part",),
+    "powercal.fitting.joint_result": ("Disagreement", "JointResult", "Tension"),
+    "powercal.fitting.ladder": ("Ladder", "ladder"),
+    "powercal.fitting.ladder_rungs": ("Rung",),
+    "powercal.fitting.planned": ("Plan",),
+    "powercal.fitting.planning": ("plan",),
+    "powercal.fitting.sampling": ("Samples", "sample"),
+    "powercal.fitting.temperature_series": ("fit_temperature_series",),
+    "powercal.fitting.tension": ("tension",),
     "powercal.hookspecs": ("hookimpl",),
     "powercal.line": (
         "AttenuatorChain",
@@ -76,45 +99,65 @@ _HOMES = {
         "Shift",
     ),
     "powercal.simulation": ("simulate",),
+    "powercal.sources": ("ErrorSource", "with_errors"),
 }
 __all__ = [
     "AttenuatorChain",
     "BudgetRow",
     "CalibratedLine",
     "Check",
+    "Contour",
     "Derived",
+    "Disagreement",
+    "ErrorSource",
     "Estimate",
     "FitResult",
     "Flag",
+    "JointResult",
+    "Ladder",
     "LineCalibration",
     "Loader",
     "Model",
     "Option",
     "OtherMinimum",
     "Parameter",
+    "Part",
+    "Plan",
     "PowercalError",
+    "Regime",
+    "Rung",
+    "Samples",
     "Shift",
     "Tabulated",
+    "Tension",
     "average",
     "calibrate_line",
+    "contour",
     "fit",
     "fit_each",
+    "fit_jointly",
     "fit_many",
+    "fit_temperature_series",
     "get_loader",
     "get_model",
     "hookimpl",
+    "ladder",
     "open_large",
     "open_traces",
+    "plan",
     "read_fits",
     "read_line",
     "read_report",
     "read_summary",
     "run_campaign",
+    "sample",
     "simulate",
+    "tension",
     "to_device_plane",
     "to_lmfit",
     "traces",
     "with_calibration_points",
+    "with_errors",
     "write_line",
     "write_report",
 ]

@@ -9,7 +9,7 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from powercal.errors import ContractError, unknown_name
 from powercal.schema import DeviceTraces, InstrumentTraces
@@ -88,6 +88,54 @@ class Derived:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Regime:
+    """One kind of measurement of known truth, over which a model's errors are put to the test.
+
+    Attributes
+    ----------
+    name : str
+        What is special about it, in few words.
+    values : mapping
+        True parameters, SI; those left out have their example.
+    inputs : mapping of array_like
+        What the curve reads, SI, at the device (at the generator for a model with a loss of its
+        own): a number, or 1-D along its own dimension.
+    noise : mapping of array_like
+        The observables that are measured, each with its standard deviation (of each quadrature) at
+        the device; broadcast against the observable, axes in the order of the model's inputs.
+    options : mapping
+        Options of the model.
+    free, fixed
+        As for a fit.
+    priors : mapping
+        Quantities known from elsewhere, each with its standard deviation. Every data set draws the
+        truth about the stated value: as if the other experiment had been done anew.
+    line : mapping
+        ``attenuation_db`` and ``gain_db``: stated value and its error, drawn likewise.
+    input_errors : mapping
+        Errors of recorded inputs relative to the true ones, stated with the data; one draw for
+        each value.
+    state_noise : bool
+        Whether the standard deviations are stated with the data.
+    attributes : mapping
+        More attributes of the traces.
+    """
+
+    name: str
+    values: Mapping[str, float]
+    inputs: Mapping[str, ArrayLike]
+    noise: Mapping[str, ArrayLike]
+    options: Mapping[str, str] = field(default_factory=dict)
+    free: tuple[str, ...] = ()
+    fixed: Mapping[str, float] = field(default_factory=dict)
+    priors: Mapping[str, float] = field(default_factory=dict)
+    line: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    input_errors: Mapping[str, float] = field(default_factory=dict)
+    state_noise: bool = True
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """A theory curve with its parameter table.
 
@@ -116,6 +164,9 @@ class Model:
         themselves are degenerate.
     checks : callable, optional
         Assumptions of the theory against a result.
+    regimes : callable, optional
+        The measurements over which its errors are put to the test (``powercal coverage``); without
+        them one is made of its examples.
     options, factory, chosen
         ``configure`` calls ``factory(**choices)``; ``chosen`` holds what was chosen.
     version : str
@@ -132,6 +183,7 @@ class Model:
     jacobian: Callable[..., Derivatives] | None = None
     derived: tuple[Derived, ...] = ()
     checks: Callable[[FitResult], tuple[Check, ...]] | None = None
+    regimes: Callable[[], tuple[Regime, ...]] | None = None
     options: tuple[Option, ...] = ()
     factory: Callable[..., Model] | None = None
     chosen: Mapping[str, str] = field(default_factory=dict)
@@ -164,7 +216,9 @@ class Model:
         if self.factory is None:
             return self
         built = self.factory(**filled)
-        return dataclasses.replace(built, options=self.options, factory=self.factory, chosen=filled)
+        return dataclasses.replace(
+            built, options=self.options, factory=self.factory, regimes=self.regimes, chosen=filled
+        )
 
     def parameter(self, name: str) -> Parameter:
         """Return the row of the parameter table.

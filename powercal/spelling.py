@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from itertools import islice, product
-from math import pi
+from math import log, pi
 from typing import TYPE_CHECKING, Any
 
 from powercal.errors import PowercalError, UnitError, unknown_name
@@ -16,9 +16,11 @@ from powercal.errors import PowercalError, UnitError, unknown_name
 if TYPE_CHECKING:
     from powercal.contracts import Model
     from powercal.line import AttenuatorChain
+    from powercal.sources import ErrorSource
 
 _NUMBER = re.compile(r"^\s*[-+−]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+−]?\d+)?\s*")
 _PLUS_MINUS = re.compile(r"±|\+/-|\+-")
+_ERROR = re.compile(r"^\s*([^:]+):\s*(\w+)\s+(.+?)(?:\s+per\s+(\w+))?\s*$")
 _MOST_VARIANTS = 512  # of a model's options; enough for every model that a person can choose from
 _NUISANCES = {"attenuation_db": "dB", "gain_db": "dB"}
 
@@ -131,6 +133,56 @@ def _refuse_level(text: str, spelled: str) -> None:
             f"{text!r} is an uncertainty in {spelled}, which depends on the level; give it in a "
             f"linear unit such as W"
         )
+
+
+def error_source(text: str) -> ErrorSource:
+    """Read ``"power meter: incident_power 2% per power"``: a name, a word, a size, who shares it.
+
+    Parameters
+    ----------
+    text : str
+        The size is relative (``2%``, of powers also ``0.1dB``) or absolute in a unit of the word;
+        ``per DIMENSION`` is one draw for every index along it, ``per point`` one for every value,
+        nothing one for all.
+
+    Returns
+    -------
+    ErrorSource
+        In SI.
+
+    Raises
+    ------
+    UnitError
+        Another form, or a size of another kind than the word.
+    UnknownNameError
+        No such word.
+
+    Examples
+    --------
+    >>> error_source("power meter: incident_power 2%").relative
+    0.02
+    """
+    from powercal.schema import WORDS
+    from powercal.sources import ErrorSource
+
+    found = _ERROR.match(text)
+    if found is None:
+        raise UnitError(
+            f"{text!r} is not a named error; write for example 'power meter: incident_power 2%', "
+            f"'drift: reflection 1% per power' or 'counter: frequency 10kHz'"
+        )
+    name, word, size, along = (part and part.strip() for part in found.groups())
+    if word not in WORDS:
+        raise unknown_name("schema word (error)", word, WORDS)
+    given: dict[str, float] = {}
+    if size.endswith("%"):
+        given["relative"] = quantity(size[:-1], "1") / 100
+    elif size.endswith("dB") and WORDS[word].kind == "power":
+        given["relative"] = quantity(size, "dB") * log(10) / 10
+    else:
+        given["absolute"] = spread(size, WORDS[word].unit)
+    shared = along is None or (False if along == "point" else along)
+    return ErrorSource(name, word, correlated=shared, **given)
 
 
 def chain(text: str) -> AttenuatorChain:

@@ -16,7 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = [
     {"errors", "units", "writing", "physics", "tracing", "processes", "lazy"},
     {"schema", "result"},
-    {"contracts", "line", "text"},
+    {"contracts", "line", "text", "sources"},
     {"hookspecs", "built_ins"},
     {"registry", "loaders", "models"},
     {"simulation", "report", "fitting", "loading", "spelling"},

@@ -7,8 +7,12 @@ import click
 import powercal
 from powercal.cli.batch import batch, watch
 from powercal.cli.calibrating import calibrate_line
+from powercal.cli.covering import coverage
 from powercal.cli.fitting import fit
 from powercal.cli.house import House
+from powercal.cli.laddering import ladder
+from powercal.cli.planning import plan
+from powercal.cli.sampling import sample
 from powercal.cli.showing import inspect, loaders, models, plugins, show
 from powercal.cli.simulating import simulate
 
@@ -17,7 +21,10 @@ __all__ = ["main"]
 
 @click.group(
     cls=House,
-    commands=[fit, batch, watch, calibrate_line, show, inspect, simulate, models, loaders, plugins],
+    commands=[
+        *(fit, ladder, sample, batch, watch, calibrate_line, show, inspect),
+        *(plan, simulate, coverage, models, loaders, plugins),
+    ],
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(powercal.__version__, prog_name="powercal", message="%(prog)s %(version)s")

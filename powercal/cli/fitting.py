@@ -20,7 +20,7 @@ from powercal.cli.values import (
     read_by,
 )
 from powercal.errors import PowercalError, ReportError
-from powercal.spelling import OBSERVABLES, quantity, quantity_with_error
+from powercal.spelling import OBSERVABLES, error_source, quantity, quantity_with_error
 
 if TYPE_CHECKING:
     from powercal.result import FitResult
@@ -103,6 +103,18 @@ def wish_options() -> Callable[[Command], Command]:
             show_default=True,
             help="Intervals from the profile of χ², or quickly from the covariance.",
         ),
+        click.option(
+            "--robust",
+            type=click.Choice(["none", "soft_l1", "huber", "cauchy"]),
+            default="none",
+            show_default=True,
+            help="A loss to fit with as well; how estimates would move is told beside the result.",
+        ),
+        click.option(
+            "--drop-spikes",
+            is_flag=True,
+            help="Fit without isolated points far from the curve, and say which.",
+        ),
     )
 
 
@@ -112,6 +124,15 @@ def wish_options() -> Callable[[Command], Command]:
 @trace_options()
 @choice_options()
 @wish_options()
+@click.option(
+    "--error",
+    "errors",
+    multiple=True,
+    metavar="'NAME: WORD SIZE'",
+    callback=read_by(error_source),
+    help="A named error, e.g. 'power meter: incident_power 2%', 'drift: reflection 1% per power' "
+    "(one draw each), 'counter: frequency 10kHz per point'; repeatable.",
+)
 @click.option("-o", "--output", metavar="REPORT.h5", help="Write a report.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on stdout.")
 @click.pass_context
@@ -129,6 +150,10 @@ def fit(ctx: click.Context, /, source: str, model: str, **given: Any) -> None:
     check_output(output, source, given["reference"])
     wishes = wishes_of(model, given)
     traces = device_traces(source, given)
+    if given["errors"]:
+        from powercal.sources import with_errors
+
+        traces = with_errors(traces, *given["errors"])
     from powercal.fitting import batch_dimensions, fit, fit_each
 
     if batch_dimensions(traces, model):
@@ -174,6 +199,8 @@ def wishes_of(model: str, given: Mapping[str, Any]) -> dict[str, Any]:
         "per": given["per"],
         "observables": tuple(OBSERVABLES.get(name, name) for name in given["observables"]),
         "intervals": given["intervals"],
+        "robust": given["robust"],
+        "drop_spikes": given["drop_spikes"],
         **chosen,
     }
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from powercal.contracts import Model
 from powercal.fitting import lmfit_solver
 from powercal.fitting.batch.single_out import one_of_many
 from powercal.fitting.build import Request, make_problem
@@ -57,9 +58,12 @@ def to_lmfit(result: FitResult | xr.Dataset, traces: DeviceTraces | None = None)
     return lmfit_solver.solve(problem, x)
 
 
-def rebuild(result: FitResult) -> tuple[Problem, FloatArray]:
-    """Return the problem of a result with its final weights, and the solver's point."""
-    model = get_model(result.model).configure(**dict(result.options))
+def rebuild(result: FitResult, model: Model | None = None) -> tuple[Problem, FloatArray]:
+    """Return the problem of a result with its final weights, and the solver's point.
+
+    ``model`` is the one that was fitted, where it is not on offer by its name.
+    """
+    model = (model or get_model(result.model)).configure(**dict(result.options))
     request = Request.from_plain(json.loads(json.dumps(dict(result.request))))
     traces = DeviceTraces(result.traces)
     first = make_problem(traces, model, result.observables, request, dict(result.values))
@@ -67,10 +71,10 @@ def rebuild(result: FitResult) -> tuple[Problem, FloatArray]:
     x = first.start_from(result.values)
     common = find_common_errors(traces, first, make_grid(traces, model, result.observables))
     first = dataclasses.replace(
-        first.with_sigma(sigmas, None), uncertain_inputs=tuple(common.inputs)
+        first.with_sigma(sigmas, None), uncertain_inputs=common.uncertain_inputs
     )
     problem = first
-    for _ in range(REBUILD_ROUNDS if common.inputs else 1):
+    for _ in range(REBUILD_ROUNDS if common.axes else 1):
         problem, modes = common.relinearise(problem, first, x)
         problem = dataclasses.replace(problem, modes=modes)
     return problem, x

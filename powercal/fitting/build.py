@@ -36,6 +36,9 @@ class Request:
     start: Mapping[str, float] = field(default_factory=dict)
     sigma: Mapping[str, float] = field(default_factory=dict)
     intervals: str = "profile"
+    robust: str = "none"
+    drop_spikes: bool = False
+    dropped: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def plain(self) -> dict[str, Any]:
         """Return it as JSON-able data."""
@@ -48,6 +51,9 @@ class Request:
             "start": dict(self.start),
             "sigma": dict(self.sigma),
             "intervals": self.intervals,
+            "robust": self.robust,
+            "drop_spikes": self.drop_spikes,
+            "dropped": {k: list(v) for k, v in self.dropped.items()},
         }
 
     @staticmethod
@@ -62,6 +68,10 @@ class Request:
             start=dict(data["start"]),
             sigma=dict(data["sigma"]),
             intervals=str(data["intervals"]),
+            # Reports of earlier versions do not hold these.
+            robust=str(data.get("robust", "none")),
+            drop_spikes=bool(data.get("drop_spikes", False)),
+            dropped={k: tuple(map(int, v)) for k, v in data.get("dropped", {}).items()},
         )
 
 
@@ -75,6 +85,7 @@ def make_blocks(
     for name in names:
         values = _flat(traces, traces[name], grid)
         keep = np.isfinite(values) & finite_inputs
+        keep[list(request.dropped.get(name, ()))] = False
         given = f"{name}_std" in traces or name in request.sigma
         if f"{name}_std" in traces and name not in request.sigma:
             sigma = _flat(traces, traces[f"{name}_std"], grid).real

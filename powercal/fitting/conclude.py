@@ -123,7 +123,7 @@ def assumptions_freed(
     profiler = Profiler(problem, found.x, found.chi2)
     if target.name in {c.name for c in problem.coordinates}:
         index = [c.name for c in problem.coordinates].index(target.name)
-        profile = profiler.coordinate(index, 0.02)
+        profile = profiler.coordinate(index, 0.02, determined=False)
     else:
         profile = profiler.derived(target.name, 0.02, True)
     low, high = profile.interval(68)
@@ -198,6 +198,7 @@ def notes(result: FitResult, solution: Solution, traces: DeviceTraces) -> tuple[
     out = [Flag(name="data", sentence=s) for s in flags(traces)]
     for block in solution.problem.blocks:
         missing = next(iter(solution.problem.inputs.values())).size - block.points.size
+        missing -= len(result.request.get("dropped", {}).get(block.name, ()))
         if missing:
             out.append(
                 Flag(
@@ -285,7 +286,7 @@ def verdicts_for(
     result: FitResult, solution: Solution, checks: tuple[Check, ...]
 ) -> dict[str, bool]:
     """Return the separate verdicts; ``success`` of a solver proves none of them."""
-    wrong = {f.name for f in result.flags} & {"chi2", "left_over"}
+    wrong = {f.name for f in result.flags} & {"chi2", "left_over", "runs"}
     return {
         "converged": solution.converged and isfinite(solution.chi2),
         "adequate": not wrong,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import Any
 
@@ -17,7 +18,8 @@ TIGHT = 1e-15
 
 def lmfit_name(name: str) -> str:
     """Spell a coordinate the way lmfit's parameter names allow (``phase[3]`` → ``phase_3``)."""
-    return name.replace("[", "_").replace("]", "")
+    plain = re.sub(r"[^A-Za-z0-9_]", "_", name.replace("]", ""))
+    return plain if plain.isidentifier() else f"_{plain}"
 
 
 def solve(problem: Problem, start: FloatArray, evaluations: int | None = None) -> Any:
@@ -63,7 +65,7 @@ def solve(problem: Problem, start: FloatArray, evaluations: int | None = None) -
     with warnings.catch_warnings():
         # A flat direction makes lmfit's covariance and its printing complain; ours is judged apart.
         warnings.simplefilter("ignore")
-        return model.fit(
+        fitted = model.fit(
             target,
             parameters,
             rows=np.arange(target.size, dtype=float),
@@ -78,6 +80,9 @@ def solve(problem: Problem, start: FloatArray, evaluations: int | None = None) -
                 "x_scale": "jac",
             },
         )
+    # conf_interval goes on with leastsq, which knows none of these words.
+    fitted.kws = {}
+    return fitted
 
 
 def point(problem: Problem, fitted: Any) -> FloatArray:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from powercal import __version__
 from powercal.contracts import Model, Parameter
 from powercal.errors import FitError, PowercalError
+from powercal.fitting.budget import with_budget, without_effect
 from powercal.fitting.build import Request, make_table, options_from
 from powercal.fitting.conclude import (
     alternatives,
@@ -22,11 +23,14 @@ from powercal.fitting.conclude import (
     remedies_for,
     verdicts_for,
 )
+from powercal.fitting.doubts import solve_from_many, with_doubts, without_spikes
 from powercal.fitting.estimates import Judged, judge
 from powercal.fitting.grid import choose_observables, make_grid
 from powercal.fitting.identifiability import determined_products, flat_names
 from powercal.fitting.line_shape import line_shape_flag, other_line_shape
+from powercal.fitting.minima import Explored
 from powercal.fitting.problem import Problem
+from powercal.fitting.robust import known_loss
 from powercal.fitting.solve import Solution, best_search, search, solve
 from powercal.fitting.starting import prepare
 from powercal.fitting.twins import confess_twin, find_twin
@@ -54,6 +58,8 @@ def fit(
     start: Mapping[str, float] | None = None,
     sigma: Mapping[str, float] | None = None,
     intervals: str = "profile",
+    robust: str = "none",
+    drop_spikes: bool = False,
     **options: str,
 ) -> FitResult:
     """Fit a model to traces.
@@ -80,6 +86,10 @@ def fit(
         ``observable: standard deviation`` (SI, per quadrature) where the data hold none.
     intervals : {"profile", "covariance"}
         Profile χ² (statuses can be trusted near bounds) or quote the covariance (fast).
+    robust : {"none", "soft_l1", "huber", "cauchy"}
+        A loss to fit with as well: how estimates would move is told beside the result.
+    drop_spikes : bool
+        Whether to fit without isolated points far from the curve; which is told in a flag.
     **options : str
         Options of the model (``detection``, ``energy``, ``convention``).
 
@@ -95,7 +105,7 @@ def fit(
     PlaneError
         Nobody said how the traces relate to the device.
     UnknownNameError
-        A model, parameter, observable or option that does not exist.
+        A model, parameter, observable, option or robust loss that does not exist.
     """
     request = Request(
         free=tuple(free),
@@ -106,6 +116,8 @@ def fit(
         start=dict(start or {}),
         sigma=dict(sigma or {}),
         intervals=intervals,
+        robust=known_loss(robust),
+        drop_spikes=bool(drop_spikes),
     )
     if intervals not in ("profile", "covariance"):
         raise FitError(f"intervals is {intervals!r}; it must be 'profile' or 'covariance'")
@@ -168,8 +180,14 @@ def _fit_one(
     flags: tuple[Flag, ...],
 ) -> FitResult:
     problem, start, common, others = prepare(traces, model, names, request)
-    further = [problem.start_from(o) for o in others]
-    solution = solve(problem, problem.start_from(start), common, further)
+    starts = [problem.start_from(s) for s in (start, *others)]
+    solution = solve(problem, starts[0], common, starts[1:])
+    smaller = without_spikes(solution, request)
+    if smaller is not None:
+        return _fit_one(traces, model, names, smaller, flags)
+    explored: Explored | None = None
+    if request.intervals == "profile":
+        solution, explored = solve_from_many(problem, solution, starts, common)
     rows = make_table(traces, model, names, request).rows
     judged = _judged(solution, rows, request)
     for _ in range(3):
@@ -177,13 +195,16 @@ def _fit_one(
             break
         # A profile fell into a deeper minimum: weights and all start again from there.
         solution = solve(problem, problem.start_from(_as_values(solution.problem, judged)), common)
+        solution, explored = solve_from_many(problem, solution, starts, common)
         judged = _judged(solution, rows, request)
-    if request.intervals == "profile":
-        twin = find_twin(solution.problem, solution.x, solution.chi2, judged)
+    if explored is not None:
+        twin = find_twin(solution.problem, solution.x, solution.chi2, judged, explored)
         if twin is not None:
             judged = confess_twin(judged, solution.problem, twin)
+    flags += without_effect(common)
     result = _assemble(traces, model, names, request, solution, judged, flags)
-    return _doubt(result, traces, model, names, request, solution, judged)
+    result = _doubt(result, traces, model, names, request, solution, judged, explored)
+    return with_budget(result, solution.problem, solution.x, judged.found.covariance, common)
 
 
 def _judged(solution: Solution, rows: tuple[Parameter, ...], request: Request) -> Judged:
@@ -264,8 +285,8 @@ def _weights(problem: Any) -> str:
     parts = [weights_in_words({b.name: b.given_sigma for b in problem.blocks})]
     if problem.modes is not None:
         parts.append(
-            "errors of inputs, of the reference or of calibration points, common to many points, "
-            "are marginalised"
+            "errors of inputs, of the reference or of calibration points and named ones, common to "
+            "many points, are marginalised (see the budget)"
         )
     return "; ".join(parts)
 
@@ -278,6 +299,7 @@ def _doubt(
     request: Request,
     solution: Solution,
     judged: Judged,
+    explored: Explored | None,
 ) -> FitResult:
     """Add combinations, remedies, checks, systematics, flags and verdicts."""
     problem, x = solution.problem, solution.x
@@ -299,6 +321,7 @@ def _doubt(
     doubtful = line_shape_flag(shifts, result.reduced_chi2)
     flagged = (*result.flags, *notes(result, solution, traces), *doubtful)
     result = dataclasses.replace(result, flags=flagged)
+    result = with_doubts(result, solution, judged, request, explored)
     return dataclasses.replace(result, verdicts=verdicts_for(result, solution, checks))
 
 

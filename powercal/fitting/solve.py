@@ -81,7 +81,7 @@ def solve(
     first = best_search(problem, start, others)
     x = first.x
     estimated = not all(b.given_sigma for b in problem.blocks)
-    current, rounds = replace(problem, uncertain_inputs=tuple(common.inputs)), 0
+    current, rounds = replace(problem, uncertain_inputs=common.uncertain_inputs), 0
     if estimated or common.any:
         problem = current
         current, x, rounds = _iterate(problem, x, common, estimated)

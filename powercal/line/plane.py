@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from powercal.errors import PlaneError, TraceSchemaError
 from powercal.line.calibration import Level, LineCalibration, Tabulated, check_inside
 from powercal.schema import WORDS, DeviceTraces, InstrumentTraces, with_flag
+from powercal.sources import after_reference
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -106,6 +107,8 @@ def _remove_reference(data: xr.Dataset, reference: InstrumentTraces) -> xr.Datas
     import xarray
 
     name = _common_observable(data, reference)
+    target = "reflection" if name == "received" else name
+    data = after_reference(data, name, target)
     trace = _one_trace(reference, name)
     frequency = np.asarray(data["frequency"].values, dtype=float)
     background = xarray.DataArray(
@@ -118,7 +121,6 @@ def _remove_reference(data: xr.Dataset, reference: InstrumentTraces) -> xr.Datas
         ratio = measured / (background / _power(trace, name))
     else:
         ratio = measured / background
-    target = "reflection" if name == "received" else name
     ratio = ratio.transpose(*measured.dims, ...)
     ratio.attrs = {"units": "W" if target.endswith("power") else "1"}
     data = data.drop_vars([n for n in (name, f"{name}_std") if n in data]).assign({target: ratio})

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from powercal.errors import TraceSchemaError, unknown_name
 from powercal.schema import WORDS, DeviceTraces, InstrumentTraces, with_flag
+from powercal.sources import refuse_averaging
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -42,7 +43,7 @@ def average(traces: Traces, dim: str) -> Traces:
     Raises
     ------
     TraceSchemaError
-        There is no such dimension, or what was swept differs along it.
+        There is no such dimension, or what was swept or a named error differs along it.
     """
     if dim not in traces.dims:
         raise TraceSchemaError(f"{unknown_name('dimension', dim, map(str, traces.dims))}")
@@ -52,6 +53,7 @@ def average(traces: Traces, dim: str) -> Traces:
             f"{swept[0]} differs along {dim!r}, which cannot be averaged then; choose another "
             f"dimension"
         )
+    refuse_averaging(traces, dim)
     spread = [str(n) for n, v in traces.data_vars.items() if dim in v.dims]
     averaged: Any = traces.drop_vars([n for n, v in traces.variables.items() if dim in v.dims])
     for name in spread:

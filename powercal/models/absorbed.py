@@ -30,6 +30,7 @@ from powercal.models.driven import (
     common_derived,
     rate,
 )
+from powercal.models.regimes_absorbed import regimes_of
 from powercal.schema import DeviceTraces
 
 Array = NDArray[Any]
@@ -211,7 +212,8 @@ def _with_partition(model: Model) -> Model:
 
 def _declare(name: str, summary: str, extra: Callable[[Model], Model]) -> Model:
     build = partial(_build, name, summary, extra)
-    return dataclasses.replace(build(), options=(ENERGY, DETECTION, BROADENING), factory=build)
+    options = (ENERGY, DETECTION, BROADENING)
+    return dataclasses.replace(build(), options=options, factory=build, regimes=regimes_of[name])
 
 
 @hookimpl

@@ -30,6 +30,7 @@ from powercal.models.driven import (
     effective_temperature,
     rate,
 )
+from powercal.models.regimes_channels import regimes
 from powercal.physics.constants import HBAR
 from powercal.result import Check, FitResult
 from powercal.schema import DeviceTraces
@@ -248,4 +249,4 @@ def _build(
 def powercal_models() -> tuple[Model, ...]:
     """Offer the model of named channels."""
     options = (CHANNELS, ENERGY, DETECTION)
-    return (dataclasses.replace(_build(), options=options, factory=_build),)
+    return (dataclasses.replace(_build(), options=options, factory=_build, regimes=regimes),)

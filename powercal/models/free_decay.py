@@ -14,6 +14,7 @@ from powercal.hookspecs import hookimpl
 from powercal.models.driven import QUBIT_FREQUENCY, TWO_PI, effective_temperature, rate
 from powercal.models.free_decay_checks import decay_checks
 from powercal.models.free_decay_start import guess
+from powercal.models.regimes_balance import free_decay
 from powercal.physics.constants import HBAR
 from powercal.physics.decay import decay_energy
 
@@ -268,4 +269,5 @@ def _build(readout: str = "population") -> Model:
 def powercal_models() -> tuple[Model, ...]:
     """Offer the free decay; the readout that the data imply chooses among its observables."""
     every = tuple(dict.fromkeys(name for names in OBSERVABLES.values() for name in names))
-    return (dataclasses.replace(_build(), observables=every, options=(READOUT,), factory=_build),)
+    model = dataclasses.replace(_build(), observables=every, options=(READOUT,), factory=_build)
+    return (dataclasses.replace(model, regimes=free_decay),)

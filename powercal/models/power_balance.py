@@ -14,6 +14,7 @@ from powercal.hookspecs import hookimpl
 from powercal.models.batch_start import Stack, weighted_line
 from powercal.models.checks import balance_checks
 from powercal.models.driven import N_TH, TWO_PI, rate
+from powercal.models.regimes_balance import power_balance
 from powercal.physics.constants import HBAR
 from powercal.schema import DeviceTraces
 
@@ -115,5 +116,6 @@ def powercal_models() -> tuple[Model, ...]:
             guess=_guess,
             derived=_DERIVED,
             checks=balance_checks,
+            regimes=power_balance,
         ),
     )

@@ -23,6 +23,7 @@ from powercal.models.line_tables import (
     mismatch,
     setup_factors,
 )
+from powercal.models.regimes_line import reflection
 from powercal.physics.scattering import Convention
 
 OBSERVABLE = Option(
@@ -97,4 +98,5 @@ def powercal_models() -> tuple[Model, ...]:
     options = (CONVENTION, SETUP, OBSERVABLE, TEMPERATURES, BROADENING, DETECTION)
     # A curve that nobody fits may be taken as coherent; the detection of data must be declared.
     settled = {"detection": "coherent"}
-    return (dataclasses.replace(_build(), options=options, factory=_build, chosen=settled),)
+    model = dataclasses.replace(_build(), options=options, factory=_build, chosen=settled)
+    return (dataclasses.replace(model, regimes=reflection),)

@@ -24,6 +24,7 @@ from powercal.models.line_tables import (
     mismatch,
     setup_factors,
 )
+from powercal.models.regimes_line import transmission
 from powercal.physics.scattering import Convention
 
 GEOMETRY = Option(
@@ -176,4 +177,5 @@ def powercal_models() -> tuple[Model, ...]:
     options = (CONVENTION, SETUP, OBSERVABLE, TEMPERATURES, BROADENING, GEOMETRY, DETECTION)
     # A curve that nobody fits may be taken as coherent; the detection of data must be declared.
     settled = {"detection": "coherent"}
-    return (dataclasses.replace(_build(), options=options, factory=_build, chosen=settled),)
+    model = dataclasses.replace(_build(), options=options, factory=_build, chosen=settled)
+    return (dataclasses.replace(model, regimes=transmission),)

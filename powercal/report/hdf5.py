@@ -29,6 +29,7 @@ import numpy as np
 import xarray as xr
 
 from powercal.errors import DataError, ReportError
+from powercal.fitting.joint_result import JointResult
 from powercal.loaders._guard import member
 from powercal.loaders.hdf5 import dataset_from_group, dataset_to_group
 from powercal.report.record import decode_result, encode_result, from_text, to_text
@@ -126,6 +127,10 @@ def _damaged(source: Path, what: str) -> str:
 
 
 def _write(file: Any, result: FitResult) -> None:
+    if isinstance(result, JointResult):
+        from powercal.report.joint import write_joint
+
+        return write_joint(file, result)
     curve = result.curve.rename(_error_names(result.curve))
     record = {
         "curve_errors": sorted(_error_names(result.curve).values()),
@@ -196,6 +201,10 @@ def _read(file: Any, source: Path) -> FitResult:
             f"report {source} has schema {found}, but this powercal reads schema {SCHEMA}; read "
             f"it with the powercal that wrote it, or upgrade"
         )
+    if file.attrs.get("kind") == "joint":
+        from powercal.report.joint import read_joint
+
+        return read_joint(file, source)
     record = _record(file, source)
     traces = dataset_from_group(_group(file, "traces", source))
     curve = dataset_from_group(_group(file, "fit", source))

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN
 from typing import TYPE_CHECKING
 
+from powercal.text.budget import budget_lines
+from powercal.text.doubt import ROBUST_ERROR, goodness_line, minima_lines, robust_errors
 from powercal.text.numbers import engineering, is_error, significant
 
 if TYPE_CHECKING:
@@ -30,16 +32,20 @@ def describe(result: FitResult) -> str:
     Returns
     -------
     str
-        Model, estimates, what is not determined, quality of the fit, checks, systematics, flags.
+        Model, estimates, what is not determined, quality of the fit, checks, systematics, budget,
+        flags.
     """
     parts = (
         _heading(result),
         _section("Parameters", _estimate_lines(result.parameters, "parameters")),
         _section("Derived", _estimate_lines(result.derived, "derived")),
         _section("Not determined by these data", _degeneracy(result)),
+        _section("Hardly told apart", result.nearly_degenerate),
         _section("Fit", _quality(result)),
+        _section("Other minima", minima_lines(result)),
         _section("Checks", map(_check_line, result.checks)),
         _section("Systematics", (_shift_line(result, shift) for shift in result.systematics)),
+        _section("Uncertainty budget", budget_lines(result)),
         _section("Flags", (f"{flag.name}: {flag.sentence}" for flag in result.flags)),
     )
     return "\n".join(line for part in parts for line in part)
@@ -153,6 +159,7 @@ def _quality(result: FitResult) -> Iterator[str]:
         )
     else:
         yield f"χ² = {result.chi2:.6g} with no degree of freedom left ({result.ndata} data points)"
+    yield from goodness_line(result)
     yield " · ".join(
         f"{name.replace('_', ' ')}: {'yes' if verdict else 'NO'}"
         for name, verdict in result.verdicts.items()
@@ -176,12 +183,15 @@ def _shift_line(result: FitResult, shift: Shift) -> str:
     # What follows from parameters moves with them; Γ₁ is named even where it is derived.
     named = {e.name for e in result.parameters} | {"gamma_1"}
     told = {n: by for n, by in shift.shifts.items() if n in named or n not in known}
+    told = {n: by for n, by in told.items() if not n.endswith(ROBUST_ERROR)}
     large = {n: by for n, by in told.items() if not _is_small(by, known.get(n))}
     moves = [_move(name, by, known.get(name)) for name, by in large.items()]
     if len(large) < len(told):
         others = "all others" if large else "everything"
         moves.append(f"{others} by less than {_SMALL_MOVE} σ")
     text = ", ".join(moves) or "no shift"
+    errors = robust_errors(result, dict(shift.shifts))
+    text += f"; then {errors}" if errors else ""
     return f"{shift.name}: {shift.alternative} instead of {shift.chosen}: {text}"
 
 

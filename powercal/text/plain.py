@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from powercal.result import Check, Estimate, FitResult, Interval, Shift
+    from powercal.result import BudgetRow, Check, Estimate, FitResult, Interval, OtherMinimum, Shift
 
 
 def to_json(result: FitResult) -> dict[str, Any]:
@@ -40,6 +40,10 @@ def to_json(result: FitResult) -> dict[str, Any]:
         "flags": [{"name": flag.name, "sentence": flag.sentence} for flag in result.flags],
         "checks": [_check_json(check) for check in result.checks],
         "systematics": [_shift_json(shift) for shift in result.systematics],
+        "budget": [_budget_json(row) for row in result.budget],
+        "nearly_degenerate": list(result.nearly_degenerate),
+        "minima": [_minimum_json(minimum) for minimum in result.minima],
+        "goodness": {name: _number(value) for name, value in result.goodness.items()},
     }
 
 
@@ -71,6 +75,23 @@ def _shift_json(shift: Shift) -> dict[str, Any]:
         "chosen": shift.chosen,
         "alternative": shift.alternative,
         "shifts": {name: _number(value) for name, value in shift.shifts.items()},
+    }
+
+
+def _budget_json(row: BudgetRow) -> dict[str, Any]:
+    return {
+        "source": row.source,
+        "kind": row.kind,
+        "contributions": {name: _number(value) for name, value in row.contributions.items()},
+        "switched_off": {name: _number(value) for name, value in row.switched_off.items()},
+    }
+
+
+def _minimum_json(minimum: OtherMinimum) -> dict[str, Any]:
+    return {
+        "chi2": _number(minimum.chi2),
+        "values": {name: _number(value) for name, value in minimum.values.items()},
+        "starts": int(minimum.starts),
     }
 
 

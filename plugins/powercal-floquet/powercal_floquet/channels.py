@@ -17,6 +17,7 @@ from powercal.physics.energy import heat_leak
 from powercal.physics.floquet import PeriodicSlopes, harmonic_balance, harmonic_balance_slopes
 from powercal_floquet.checks import checks
 from powercal_floquet.drive import TWO_PI
+from powercal_floquet.regimes import two_baths
 from powercal_floquet.start import within
 from powercal_floquet.tables import (
     DETECTION,
@@ -236,7 +237,9 @@ def _build(detection: str = "absorbed") -> pc.Model:
     )
 
 
-FLOQUET_CHANNELS = dataclasses.replace(_build(), options=(DETECTION,), factory=_build)
+FLOQUET_CHANNELS = dataclasses.replace(
+    _build(), options=(DETECTION,), factory=_build, regimes=two_baths
+)
 
 
 @pc.hookimpl

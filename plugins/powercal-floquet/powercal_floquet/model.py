@@ -14,6 +14,7 @@ import powercal as pc
 from powercal.physics.floquet import harmonic_balance, harmonic_balance_slopes
 from powercal_floquet.checks import checks
 from powercal_floquet.drive import TWO_PI, device_power, drive_scale, gamma_1, gamma_1_tot
+from powercal_floquet.regimes import one_bath
 from powercal_floquet.start import guess
 from powercal_floquet.tables import DETECTION, DRIVE, TOLERANCE, derived, parameters
 
@@ -105,7 +106,9 @@ def _build(drive: str = "scale", tolerance: str = "1e-12", detection: str = "abs
     )
 
 
-FLOQUET = dataclasses.replace(_build(), options=(DRIVE, TOLERANCE, DETECTION), factory=_build)
+FLOQUET = dataclasses.replace(
+    _build(), options=(DRIVE, TOLERANCE, DETECTION), factory=_build, regimes=one_bath
+)
 
 
 @pc.hookimpl

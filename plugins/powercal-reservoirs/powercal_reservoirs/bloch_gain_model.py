@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import powercal as pc
+from powercal_reservoirs import regimes
 from powercal_reservoirs.bloch_gain import (
     GAIN_CONSTANT,
     STATE_CONSTANT,
@@ -234,6 +235,7 @@ MODEL = pc.Model(
     guess=guess,
     derived=_derived(),
     checks=_checks,
+    regimes=regimes.bloch_gain,
 )
 
 

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import powercal as pc
+from powercal_reservoirs import regimes
 from powercal_reservoirs.biased import arguments_of, level_rates, pulled, pulled_slopes
 from powercal_reservoirs.cavity import CavityState, cavity_slopes, cavity_steady_state
 from powercal_reservoirs.cavity_start import guess
@@ -220,6 +221,7 @@ MODEL = pc.Model(
     guess=_guess,
     derived=_DERIVED,
     checks=_checks,
+    regimes=regimes.cavity,
 )
 
 

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import powercal as pc
+from powercal_reservoirs import regimes
 from powercal_reservoirs.biased import (
     GAMMA_TOTAL,
     LARGEST_ASYMMETRY,
@@ -236,7 +237,7 @@ def _build(wider: str = "upper") -> pc.Model:
     )
 
 
-MODEL = dataclasses.replace(_build(), options=(WIDER,), factory=_build)
+MODEL = dataclasses.replace(_build(), options=(WIDER,), factory=_build, regimes=regimes.double_dot)
 
 
 @pc.hookimpl

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import powercal as pc
+from powercal_reservoirs import regimes
 from powercal_reservoirs.biased import (
     GAMMA_TOTAL,
     LARGEST_ASYMMETRY,
@@ -224,6 +225,7 @@ MODEL = pc.Model(
     guess=guess,
     derived=_derived(),
     checks=_checks,
+    regimes=regimes.laser,
 )
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import powercal as pc
+from powercal_reservoirs import regimes
 from powercal_reservoirs.biased import arguments_of, biased_inversion, level_rates
 from powercal_reservoirs.checks import broadening, check, dressing, strongest_field
 from powercal_reservoirs.constants import ELEMENTARY_CHARGE, PLANCK, TWO_PI
@@ -154,7 +155,9 @@ def _build(wider: str = "upper") -> pc.Model:
     )
 
 
-MODEL = dataclasses.replace(_build(), options=ROTATING.options, factory=_build)
+MODEL = dataclasses.replace(
+    _build(), options=ROTATING.options, factory=_build, regimes=regimes.periodic_dot
+)
 
 
 @pc.hookimpl

@@ -76,6 +76,26 @@ def _parameter(name: str, unit: str, meaning: str, example: float, **bounds: Any
     return pc.Parameter(name=name, unit=unit, meaning=meaning, example=example, **bounds)
 
 
+def regimes() -> tuple[pc.Regime, ...]:
+    """Return the measurements over which ``powercal coverage two_level_bath`` tests the errors."""
+    powers = {"low": np.geomspace(3e-20, 6e-19, 4), "middle": np.geomspace(6e-20, 6e-18, 4)}
+    return tuple(
+        pc.Regime(
+            name=f"{name} saturation, line ±{error:g} dB",
+            values={"qubit_frequency": 5e9, "gamma_s": 1e6, "gamma_phi": 5e5, "drive_scale": 1e30},
+            inputs={
+                "incident_power": power,
+                "frequency": 5e9 + 1e6 * np.linspace(-1.0, 1.0, 13),
+                "temperature": np.array([0.02, 0.15]),
+            },
+            noise={"absorbed_power": 2e-20},
+            line={"attenuation_db": (60.0, error), "gain_db": (40.0, error)} if error else {},
+        )
+        for name, power in powers.items()
+        for error in (0.0, 0.5)
+    )
+
+
 MODEL = pc.Model(
     name="two_level_bath",
     summary="absorbed power with a bath of two-level defects, Γ₁ = Γ_S tanh(ħω_q/2kT), T1 constant",
@@ -92,6 +112,7 @@ MODEL = pc.Model(
     curve=curve,
     jacobian=jacobian,
     guess=guess,
+    regimes=regimes,
     derived=(
         pc.Derived(
             name="T1",

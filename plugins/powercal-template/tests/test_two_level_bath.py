@@ -6,13 +6,19 @@ import numpy as np
 import pytest
 from powercal_template.two_level_bath import BOLTZMANN, HBAR, MODEL, TWO_PI, curve
 
-from powercal.testing import ModelContract
+from powercal.testing import CoverageContract, ModelContract
 
 EXAMPLES = {row.name: row.example for row in MODEL.parameters}
 
 
 class TestTwoLevelBath(ModelContract):
     model = MODEL
+
+
+class TestErrors(CoverageContract):
+    model = MODEL
+    sets = 30
+    regimes = ("middle saturation, line ±0 dB",)
 
 
 def test_a_cold_saturated_qubit_takes_half_a_quantum_per_relaxation_time() -> None:

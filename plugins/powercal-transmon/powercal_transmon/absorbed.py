@@ -14,6 +14,7 @@ from powercal.physics.ladder_steady_state import LadderState, ladder_steady_stat
 from powercal_transmon.checks import absorbed_checks
 from powercal_transmon.ladders import Form
 from powercal_transmon.powers import Power
+from powercal_transmon.regimes import absorbed
 from powercal_transmon.starting import absorbed_guess
 from powercal_transmon.tables import (
     ANHARMONICITY,
@@ -145,4 +146,4 @@ def _build(
 def powercal_models() -> tuple[pc.Model, ...]:
     """Offer the model."""
     options = (LEVELS, DISSIPATORS, BATHS, DETECTION, ENERGY, POPULATION)
-    return (dataclasses.replace(_build(), options=options, factory=_build),)
+    return (dataclasses.replace(_build(), options=options, factory=_build, regimes=absorbed),)

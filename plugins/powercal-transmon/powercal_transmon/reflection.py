@@ -17,6 +17,7 @@ from powercal.physics.ladder_slopes import response_slopes
 from powercal.physics.ladder_steady_state import LadderState, ladder_steady_state
 from powercal_transmon.checks import reflection_checks
 from powercal_transmon.ladders import TWO_PI, Form
+from powercal_transmon.regimes import reflected
 from powercal_transmon.starting import reflection_guess
 from powercal_transmon.tables import (
     ANHARMONICITY,
@@ -204,4 +205,4 @@ def _build(
 def powercal_models() -> tuple[pc.Model, ...]:
     """Offer the model."""
     options = (LEVELS, CONVENTION, SETUP, OBSERVABLE)
-    return (dataclasses.replace(_build(), options=options, factory=_build),)
+    return (dataclasses.replace(_build(), options=options, factory=_build, regimes=reflected),)

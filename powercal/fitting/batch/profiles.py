@@ -257,7 +257,7 @@ class _Profile:
         solver = "auto" if self.solver == "numba" else "numpy"
         self.plan = self.plan or Plan(part, solver, refits)
         given = all(o.given for o in part.observed)
-        solved = solve(part, self.plan, Settings(tolerance=1e-4, absolute=given))
+        solved = solve(part, self.plan, Settings(tolerance=1e-4, absolute=given), rescue=False)
         ends = ahead.copy()
         ends[:, self.rest] = solved.found.x
         rise = (solved.found.chi2 - self.found.chi2[who]) / self.scale[who]

@@ -106,7 +106,10 @@ class Plan:
 
 
 def solve(
-    problem: BatchProblem, plan: Plan | None = None, settings: Settings | None = None
+    problem: BatchProblem,
+    plan: Plan | None = None,
+    settings: Settings | None = None,
+    rescue: bool = True,
 ) -> Solved:
     """Fit all, and give what did not converge to lmfit.
 
@@ -118,6 +121,9 @@ def solve(
         From another block of the same kind.
     settings : Settings, optional
         When to stop.
+    rescue : bool
+        Whether to give lmfit what did not converge. Steps of a profile do without: far out in a
+        valley without end nothing converges, and χ² there is what counts.
 
     Returns
     -------
@@ -145,7 +151,7 @@ def solve(
             settings,
         )
     lost = np.flatnonzero((found.outcome != CONVERGED) & (found.outcome != NOT_FINITE))
-    if lost.size:
+    if lost.size and rescue:
         found = _with_lmfit(problem, lost, found, plan)
     return Solved(found, plan.solver, plan.describe(problem), lost)
 
