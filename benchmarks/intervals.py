@@ -11,8 +11,9 @@ import numpy as np
 import powercal as pc
 from benchmarks.timing import least_cpu_time
 from powercal.fitting.again import rebuild
+from powercal.fitting.ends import Profile
 from powercal.fitting.identifiability import analyse
-from powercal.fitting.intervals import Profile, Profiler
+from powercal.fitting.intervals import Profiler
 from powercal.physics.constants import HBAR
 from powercal.registry import get_model
 from powercal.schema import DeviceTraces

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import inf, isfinite, sqrt
 
@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powercal.contracts import Derived, Parameter
+from powercal.fitting.ends import Profile
 from powercal.fitting.identifiability import Identifiability, analyse
-from powercal.fitting.intervals import Profile, Profiler
+from powercal.fitting.intervals import Profiler
 from powercal.fitting.pieces import Coordinate
 from powercal.fitting.problem import Problem
 from powercal.fitting.regions import LEVELS, ends
@@ -27,6 +28,12 @@ NOT_A_PARABOLA = (
 )
 CONSTANT = 1e-12  # of a quantity: what moves no more than this does not move
 FAR_FROM_PARABOLA = 4.0  # an error bar that is a quarter of the truth is worse than none
+# A rate four standard errors from none: noise alone feigns that once in 30,000 data sets.
+HARDLY, NOT_AT_ALL, FACTOR = 0.25, 0.5, 10.0
+NO_BAR = "hardly told from none (its logarithm is known to {:.2g}): take the intervals"
+NO_SIZE = "not even its size is determined: its logarithm is known to {:.2g} by the data alone"
+PLAIN = "a narrow hole in a wide plain of χ², as noise may feign it: take the intervals"
+BENT = "a rate beside it is hardly known, and the valley of χ² bends: profile it"
 NO_RANGES = "lies in a flat direction; ranges were not asked for"
 
 
@@ -68,7 +75,7 @@ def judge(
     """
     judging = _Judge(problem, x, chi2, freedom, profiles)
     table = {r.name: r for r in rows}
-    parameters = [judging.free(i, table[c.parameter]) for i, c in enumerate(problem.coordinates)]
+    parameters = judging.all_free([table[c.parameter] for c in problem.coordinates])
     free = {c.parameter for c in problem.coordinates}
     parameters += [_held(r, problem.fixed[r.name]) for r in rows if r.name not in free]
     order = {r.name: i for i, r in enumerate(rows)}
@@ -108,6 +115,9 @@ class _Judge:
         self.from_data = analyse(jacobian[:data_rows]) if problem.priors else self.found
         self.freedom, self.profiles = freedom, profiles
         self.profiler = Profiler(problem, x, chi2)
+        logarithms = np.array([c.log for c in problem.coordinates], dtype=bool)
+        errors = np.sqrt(np.maximum(np.diag(self.found.covariance), 0.0))
+        self.profiler.bent = tuple(int(i) for i in np.flatnonzero(logarithms & (errors > HARDLY)))
 
     def _blank(self, name: str, unit: str, meaning: str) -> Estimate:
         priors = (p for p in self.problem.priors if p.name == name)
@@ -116,7 +126,27 @@ class _Judge:
 
     # ---- parameters ----
 
-    def free(self, index: int, row: Parameter) -> Estimate:
+    def all_free(self, rows: Sequence[Parameter]) -> list[Estimate]:
+        """Estimate the free coordinates, logarithms first: their walks show where valleys bend."""
+        coordinates = self.problem.coordinates
+        profiles: dict[int, Profile] = {}
+        if self.profiles and self.freedom > 0:
+            for i in sorted(range(len(rows)), key=lambda i: not coordinates[i].log):
+                profiles[i] = self._profile(i)
+            if self.profiler.bent:
+                profiles = {i: self.profiler.widened(i, p) for i, p in profiles.items()}
+        return [self.free(i, row, profiles.get(i)) for i, row in enumerate(rows)]
+
+    def _profile(self, index: int) -> Profile:
+        unit = np.eye(len(self.x))[index]
+        determined = self.found.determines(unit)
+        c = self.problem.coordinates[index]
+        error = self._error(unit) if determined else self._reach(c, index)
+        along = self._along(unit) if determined else None
+        self.profiler.stretch = self._stretch(unit) if determined else 1.0
+        return self.profiler.coordinate(index, error, along, determined)
+
+    def free(self, index: int, row: Parameter, profile: Profile | None) -> Estimate:
         """Estimate a free coordinate."""
         c, xi = self.problem.coordinates[index], float(self.x[index])
         blank, value = self._blank(c.name, row.unit, row.meaning), c.to_si(xi)
@@ -124,14 +154,14 @@ class _Judge:
             return replace(blank, value=value, reason=NO_NOISE_KNOWN)
         unit = np.eye(len(self.x))[index]
         determined = self.found.determines(unit)
-        error = self._error(unit) if determined else self._reach(c, index)
-        if not self.profiles:
+        error = self._error(unit)
+        if profile is None:
             return self._from_covariance(blank, index, determined, error)
-        along = self._along(unit) if determined else None
-        self.profiler.stretch = self._stretch(unit) if determined else 1.0
-        profile = self.profiler.coordinate(index, error, along, determined)
-        stderr = error * c.slope(xi)
-        estimate = _verdict(blank, determined, value, stderr, profile, (c.low, c.high))
+        stderr, share = error * c.slope(xi), error if c.log else None
+        estimate = _verdict(blank, determined, value, stderr, profile, (c.low, c.high), share)
+        doubtful = estimate.status == "ok" and self.profiler.bent and not c.log
+        if doubtful and not self.profiler.is_steep(index, error, self._along(unit)):
+            return replace(estimate, status="no_error", stderr=None, reason=PLAIN)
         return self._note_prior(estimate, unit)
 
     def _note_prior(self, estimate: Estimate, gradient: FloatArray) -> Estimate:
@@ -165,32 +195,38 @@ class _Judge:
     ) -> Estimate:
         if not determined:
             return replace(blank, status="undetermined", reason=NO_RANGES)
-        c, xi = self.problem.coordinates[index], float(self.x[index])
-        bounds = [float(b[index]) for b in (self.problem.lower, self.problem.upper)]
-        below, above = (self.profiler.straight_room(index, error, b) for b in bounds)
-        reach = {level: ends(below, above, level) for level in LEVELS}
-        (low68, high68), (low95, high95) = (
-            (
-                c.low if np.isnan(r.low) else c.to_si(xi - float(r.low) * error),
-                c.high if np.isnan(r.high) else c.to_si(xi + float(r.high) * error),
-            )
-            for r in reach.values()
-        )
+        c, value = self.problem.coordinates[index], float(self.x[index])
+        one, two = (self._straight_region(index, error, level) for level in LEVELS)
         estimate = replace(
             blank,
-            value=c.to_si(xi),
-            interval68=(low68, high68),
-            interval95=(low95, high95),
+            value=c.to_si(value),
+            interval68=one[:2],
+            interval95=two[:2],
             reason="from the covariance",
         )
-        at_low, at_high = (bool(np.isnan(e)) for e in reach[95])
+        at_low, at_high = two[2:]
         if at_low and at_high:
             return replace(blank, status="undetermined", allowed=(c.low, c.high), reason=BY_BOUNDS)
-        if at_low:
-            return replace(estimate, status="upper_limit")
-        if at_high:
-            return replace(estimate, status="at_bound")
-        return replace(estimate, status="ok", stderr=error * c.slope(xi))
+        if at_low or at_high:
+            return replace(estimate, status="upper_limit" if at_low else "at_bound")
+        if c.log and error > HARDLY:
+            return _hardly(estimate, blank, error, one[:2])
+        if self.profiler.bent and c.low == 0.0:
+            return replace(estimate, status="no_error", reason=BENT)
+        return replace(estimate, status="ok", stderr=error * c.slope(value))
+
+    def _straight_region(
+        self, index: int, error: float, level: int
+    ) -> tuple[float, float, bool, bool]:
+        """Return both ends (SI) where χ² is a parabola, and whether each is the bound itself."""
+        c, value = self.problem.coordinates[index], float(self.x[index])
+        bounds = (float(b[index]) for b in (self.problem.lower, self.problem.upper))
+        below, above = (self.profiler.straight_room(index, error, b) for b in bounds)
+        reach = ends(below, above, level)
+        at_low, at_high = bool(np.isnan(reach.low)), bool(np.isnan(reach.high))
+        low = c.low if at_low else c.to_si(value - float(reach.low) * error)
+        high = c.high if at_high else c.to_si(value + float(reach.high) * error)
+        return low, high, at_low, at_high
 
     # ---- derived quantities ----
 
@@ -224,9 +260,10 @@ class _Judge:
             if not determined:
                 return replace(blank, status="undetermined", reason=NO_RANGES)
             one, two = ((value - k * stderr, value + k * stderr) for k in (1.0, 1.96))
-            return replace(
-                blank, status="ok", value=value, stderr=stderr, interval68=one, interval95=two
-            )
+            estimate = replace(blank, value=value, interval68=one, interval95=two)
+            if logarithmic and stderr / value > HARDLY:
+                return _hardly(estimate, blank, stderr / value, one)
+            return replace(estimate, status="ok", stderr=stderr)
         step = stderr / value if logarithmic else stderr
         if not determined:
             step = 0.1 if logarithmic else self._first_step(value, gradient)
@@ -234,7 +271,8 @@ class _Judge:
         self.profiler.stretch = self._stretch(gradient) if determined else 1.0
         profile = self.profiler.derived(d.name, step, logarithmic, along)
         floor = 0.0 if logarithmic else -inf
-        return _verdict(blank, determined, value, stderr, profile, (floor, inf))
+        share = stderr / value if logarithmic else None
+        return _verdict(blank, determined, value, stderr, profile, (floor, inf), share)
 
     def _first_step(self, value: float, gradient: FloatArray) -> float:
         """A first step of a quantity along flat directions, in its own unit, however small."""
@@ -299,8 +337,12 @@ def _verdict(
     stderr: float,
     profile: Profile,
     bounds: Interval,
+    share: float | None,
 ) -> Estimate:
-    """Turn a profile into a status: ok only if the 95 % profile closes inside the bounds."""
+    """Turn a profile into a status: ok only if the 95 % profile closes inside the bounds.
+
+    ``share`` is the standard error of a logarithm: what is that uncertain has no error bar.
+    """
     low, high = profile.low[95], profile.high[95]
     full = replace(
         blank, value=value, interval68=profile.interval(68), interval95=profile.interval(95)
@@ -309,6 +351,8 @@ def _verdict(
         wide = (full.interval68[1] - full.interval68[0]) / (2 * stderr) if full.interval68 else 1.0
         if wide > FAR_FROM_PARABOLA:
             return replace(full, status="no_error", reason=NOT_A_PARABOLA.format(wide))
+        if share is not None and share > HARDLY:
+            return _hardly(full, blank, share, _allowed(profile, bounds))
         return replace(full, status="ok", stderr=stderr)
     if determined and high.closed and isfinite(low.value) and low.value <= bounds[0]:
         return replace(full, status="upper_limit", reason="compatible with its lower bound")
@@ -320,6 +364,14 @@ def _verdict(
         allowed=_allowed(profile, bounds),
         reason=_why(profile, determined),
     )
+
+
+def _hardly(full: Estimate, blank: Estimate, share: float, allowed: Interval) -> Estimate:
+    """A rate that is hardly told from none has intervals, or no number at all."""
+    low, high = full.interval95 or (0.0, inf)
+    if share > NOT_AT_ALL or high > FACTOR * low:
+        return replace(blank, status="undetermined", allowed=allowed, reason=NO_SIZE.format(share))
+    return replace(full, status="no_error", reason=NO_BAR.format(share))
 
 
 def _allowed(profile: Profile, bounds: Interval) -> Interval:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from math import inf, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
+from powercal.fitting.ends import End, Profile, end_in_si, levels_beside
 from powercal.fitting.levenberg import Minimum, minimise
-from powercal.fitting.pieces import Coordinate
 from powercal.fitting.problem import Problem
-from powercal.fitting.regions import LEVELS, NEAR, region
+from powercal.fitting.regions import LEVELS, NEAR
 
 FloatArray = NDArray[np.float64]
 Point = tuple[float, float, FloatArray]  # where, rise of χ², all coordinates
@@ -22,27 +22,10 @@ FAR_DB = 60.0
 FAR_STEPS = 1e10  # first steps of a linear coordinate: beyond, a sum of two is rounding
 _STIFF = 1e5  # a derived quantity is held by a row this stiff: its Δχ² is 1e-10 of a unit
 _FALSE_WALLS = 12  # how often a profile may get stuck and go on
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """One end of an interval: where, and whether χ² (not a bound) closed it."""
-
-    value: float
-    closed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """Ends of the 68 % and 95 % regions below and above the best value."""
-
-    low: dict[int, End]
-    high: dict[int, End]
-    better: FloatArray | None = None
-
-    def interval(self, level: int) -> tuple[float, float]:
-        """Return both ends at a level (68 or 95)."""
-        return self.low[level].value, self.high[level].value
+_HIGH = 0.5  # Δχ² above which a step in a bent valley is tried from elsewhere too
+_AFAR = (-5.0, -2.0, 2.0, 5.0)  # in logarithms, by which it is tried
+_STEEP = 16.0
+_NOTABLE = 0.02  # of its length, by which a region must be too short to be made longer
 
 
 class Profiler:
@@ -53,6 +36,8 @@ class Profiler:
         self.better: FloatArray | None = None
         # Δχ² counts in units of this: above 1 where σ is an estimate from few points.
         self.stretch = 1.0
+        # Logarithms that the data hardly know: along these the valley of χ² bends.
+        self.bent: tuple[int, ...] = ()
         self.visited: list[tuple[float, FloatArray]] = [(0.0, x)]
 
     def coordinate(
@@ -70,25 +55,74 @@ class Profiler:
             moved = start.copy()
             moved[index] = target
             held = np.arange(start.size) == index
-            return self._value(self._minimum(moved, held))
+            rise, x = self._value(self._minimum(moved, held))
+            for other in self._elsewhere(moved, index) if rise > _HIGH else ():
+                rise, x = min((rise, x), self._value(self._minimum(other, held)), key=_rise)
+            return rise, x
 
-        bounds = (float(self.problem.lower[index]), float(self.problem.upper[index]))
+        bounds = self._bounds(index)
         linear = FAR_DB / c.scale if c.name.endswith("_db") else FAR_STEPS * abs(step)
         reach = FAR if c.log else linear
         origin = (float(self.x[index]), 0.0, self.x)
         levels = (LEVELS, LEVELS)
         if determined:
             rooms = [self._room(at, index, step, bound, slope) for bound in bounds]
-            levels = _levels(*rooms)
+            levels = levels_beside(*rooms)
         low, high = (
             self._side(at, origin, sign * step, bounds, reach, slope, own)
             for sign, own in zip((-1.0, 1.0), levels, strict=True)
         )
         si = {
-            k: {n: End(_si(c, e.value, bounds), e.closed) for n, e in side.items()}
+            k: {n: End(end_in_si(c, e.value, bounds), e.closed) for n, e in side.items()}
             for k, side in (("low", low), ("high", high))
         }
-        return Profile(si["low"], si["high"], self.better)
+        return Profile(si["low"], si["high"], self.better, levels)
+
+    def widened(self, index: int, profile: Profile) -> Profile:
+        """Let a region hold every point that was seen below its Δχ², by whatever search."""
+        c = self.problem.coordinates[index]
+        sides = []
+        for sign, ends, rises in zip(
+            (-1, 1), (profile.low, profile.high), profile.rises, strict=True
+        ):
+            wider = dict(ends)
+            for level, end in ends.items():
+                inside = [x[index] for rise, x in self.visited if rise <= rises[level]]
+                far = c.to_si(float(sign * max((sign * v for v in inside), default=-inf)))
+                if sign * (far - end.value) > _NOTABLE * abs(far - c.to_si(float(self.x[index]))):
+                    wall = c.low if sign < 0 else c.high
+                    wider[level] = End(far, far != wall)
+            sides.append(wider)
+        return replace(profile, low=sides[0], high=sides[1])
+
+    def is_steep(self, index: int, error: float, slope: FloatArray | None) -> bool:
+        """Whether χ² rises by sixteen within six standard errors, or up to a bound, either way.
+
+        Where a valley bends, noise feigns a narrow hole in a wide plain once in some hundred fits.
+        """
+        p, c = self.problem, self.problem.coordinates[index]
+        held = np.arange(self.x.size) == index
+        for sign in (-1.0, 1.0):
+            target = float(np.clip(self.x[index] + sign * 6 * error, *self._bounds(index)))
+            if c.to_si(target) in (c.low, c.high):
+                continue
+            moved = self.x + (target - self.x[index]) * (0.0 if slope is None else slope)
+            moved[index] = target
+            starts = (np.clip(moved, p.lower, p.upper), *self._elsewhere(moved, index))
+            if min(self._value(self._minimum(s, held))[0] for s in starts) < _STEEP:
+                return False
+        return True
+
+    def _bounds(self, index: int) -> tuple[float, float]:
+        return float(self.problem.lower[index]), float(self.problem.upper[index])
+
+    def _elsewhere(self, start: FloatArray, index: int) -> Iterator[FloatArray]:
+        """Yield starts farther along where a valley bends: from its near end it is not found."""
+        for i in (i for i in self.bent if i != index):
+            for share in _AFAR:
+                moved = start.copy()
+                moved[i] += share
+                yield np.clip(moved, self.problem.lower, self.problem.upper)
 
     def derived(
         self, name: str, step: float, logarithmic: bool, slope: FloatArray | None = None
@@ -152,7 +186,7 @@ class Profiler:
     ) -> float:
         """Distance of the unbounded best value from a bound in standard deviations: √Δχ² there."""
         straight = self.straight_room(index, error, bound)
-        if straight <= 0 or straight > 2 * NEAR:
+        if straight <= 0 or (straight > 2 * NEAR and not (self.bent and np.isfinite(bound))):
             return straight
         moved = self.x if slope is None else self.x + slope * (bound - self.x[index])
         rise, _ = at(bound, np.clip(moved, self.problem.lower, self.problem.upper))
@@ -347,20 +381,5 @@ class Profiler:
         return (inf if miss > 1e-2 else self._value(Minimum(found.x, chi2, True, 0))[0]), found.x
 
 
-def _levels(below: float, above: float) -> tuple[dict[int, float], dict[int, float]]:
-    """Return Δχ² at the lower and the upper ends (NaN: the bound itself) for room beside bounds."""
-    found = {level: region(below, above, level) for level in LEVELS}
-    return (
-        {level: float(ends.low) for level, ends in found.items()},
-        {level: float(ends.high) for level, ends in found.items()},
-    )
-
-
-def _si(c: Coordinate, x: float, bounds: tuple[float, float]) -> float:
-    """Return the SI value of an end; a bound is the bound itself, not a rounding of it."""
-    if not np.isfinite(x):
-        # A log coordinate that runs away downward runs towards zero.
-        return 0.0 if c.log and x < 0 else x
-    if x <= bounds[0]:
-        return c.low
-    return c.high if x >= bounds[1] else c.to_si(x)
+def _rise(point: tuple[float, FloatArray]) -> float:
+    return point[0]

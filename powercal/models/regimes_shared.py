@@ -18,7 +18,7 @@ POWERS = {"low": (0.05, 0.8), "middle": (0.1, 10.0), "high": (1.0, 60.0)}
 LINE_ERRORS = (0.0, 0.5)  # dB, of attenuation and gain
 POWER_ERRORS = (0.0, 0.02)  # relative, of each incident power
 ATTENUATION_DB, GAIN_DB = 60.0, 40.0
-POINTS = (5, 15)  # powers and frequencies: data sets stay small
+POINTS = (5, 11)  # powers and frequencies: data sets stay small
 
 
 @dataclass(frozen=True)

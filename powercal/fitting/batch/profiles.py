@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from powercal.fitting.batch.descent import CONVERGED, Settings
 from powercal.fitting.batch.solver import Plan, solve
-from powercal.fitting.batch.verdicts import CODE, Fitted, Quantity
+from powercal.fitting.batch.verdicts import CODE, Fitted, Quantity, doubtful, hopeless
 from powercal.fitting.estimates import FAR_FROM_PARABOLA
 from powercal.fitting.intervals import FAR
 from powercal.fitting.regions import LEVELS, NEAR, region
@@ -61,7 +61,7 @@ class _Profile:
 
     def __init__(self, fitted: Fitted, plan: Plan, k: int, better: dict[int, FloatArray]) -> None:
         self.problem, self.found = fitted.problem, fitted.solved.found
-        self.k, self.better = k, better
+        self.fitted, self.k, self.better = fitted, k, better
         self.rooms = fitted.rooms(k)
         self.scale = fitted.scale * fitted.stretch(k)
         self.axis, covariance = self.problem.axes[k], fitted.covariance
@@ -89,7 +89,7 @@ class _Profile:
             )
             for level in LEVELS
         }
-        status = self._status(who, low, high)
+        status = self._status(who, low, high, ends[95])
         interval68, interval95 = quantity.interval68.copy(), quantity.interval95.copy()
         interval68[who], interval95[who] = ends[68], ends[95]
         everywhere = quantity.status.copy()
@@ -108,7 +108,9 @@ class _Profile:
             interval95=interval95,
         )
 
-    def _status(self, who: Index, low: _Side, high: _Side) -> NDArray[np.int8]:
+    def _status(
+        self, who: Index, low: _Side, high: _Side, interval95: FloatArray
+    ) -> NDArray[np.int8]:
         """As a single fit: ok only if the 95 % profile closes inside the bounds."""
         bottom, top = self.axis.low, self.axis.high
         closed = low.closed[95], high.closed[95]
@@ -119,6 +121,13 @@ class _Profile:
         status[closed[0] & closed[1]] = CODE["ok"]
         wide = (low.distance[68] + high.distance[68]) / (2 * self.error[who])
         status[(status == CODE["ok"]) & (wide > FAR_FROM_PARABOLA)] = CODE["no_error"]
+        everywhere = np.full(self.problem.size, CODE["failed"], dtype=np.int8)
+        everywhere[who] = status
+        regions = np.full((self.problem.size, 2), np.nan)
+        regions[who] = interval95
+        status[doubtful(self.fitted, self.k, everywhere)[who]] = CODE["no_error"]
+        everywhere[who] = status
+        status[hopeless(self.fitted, self.k, everywhere, regions)[who]] = CODE["undetermined"]
         return status
 
     def _value(self, x: FloatArray) -> FloatArray:

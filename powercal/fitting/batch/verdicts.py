@@ -16,7 +16,7 @@ from powercal.fitting.batch.rooms import straight_rooms
 from powercal.fitting.batch.solver import Solved, full_matrix
 from powercal.fitting.batch.steps import inverse_of, pseudo_inverse
 from powercal.fitting.differences import stencil
-from powercal.fitting.estimates import CONSTANT
+from powercal.fitting.estimates import CONSTANT, FACTOR, HARDLY, NOT_AT_ALL
 from powercal.fitting.identifiability import FLAT, analyse
 from powercal.fitting.regions import LEVELS, ends
 
@@ -120,6 +120,12 @@ class Fitted:
     freedom: FloatArray
     pull: FloatArray
 
+    @property
+    def bent(self) -> NDArray[np.bool_]:
+        """Fits in which a rate is hardly known: there the valley of χ² bends."""
+        variance = np.einsum("nii->ni", self.covariance)[:, self.problem.log]
+        return np.asarray((variance > HARDLY**2).any(axis=1))
+
     def stretch(self, k: int) -> FloatArray:
         """How much larger a variance is because σ was estimated; Δχ² is measured in it."""
         plain = self.spread.covariance[:, k, k] * self.scale
@@ -168,6 +174,8 @@ def judge_parameters(fitted: Fitted, words: Mapping[str, tuple[str, str]]) -> li
         status[at_high] = CODE["at_bound"]
         status[at_low] = CODE["upper_limit"]
         status[at_low & at_high] = CODE["undetermined"]
+        status[doubtful(fitted, k, status)] = CODE["no_error"]
+        status[hopeless(fitted, k, status, regions[95])] = CODE["undetermined"]
         status[~fitted.spread.determines(unit)] = CODE["undetermined"]
         status[fitted.freedom <= 0] = CODE["no_error"]
         status[_lost(found)] = CODE["failed"]
@@ -192,6 +200,28 @@ def _regions(
         right = np.where(np.isnan(reach.high), high, np.minimum(x + reach.high * error, high))
         found[level] = _to_value(problem, k, np.stack([left, right], axis=1))
     return found, np.isnan(reach.low), np.isnan(reach.high)
+
+
+def doubtful(fitted: Fitted, k: int, status: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Rates that are hardly told from none: they have intervals, but no error bar."""
+    error = np.sqrt(np.maximum(fitted.covariance[:, k, k], 0.0))
+    return np.asarray((status == CODE["ok"]) & fitted.problem.axes[k].log & (error > HARDLY))
+
+
+def hopeless(
+    fitted: Fitted, k: int, status: NDArray[np.int8], interval95: FloatArray
+) -> NDArray[np.bool_]:
+    """Rates of unknown size; and what shares a bent valley with them, which one fit can explore.
+
+    A single fit tries such a valley from many starts, a batch does not: it says nothing.
+    """
+    axis = fitted.problem.axes[k]
+    error = np.sqrt(np.maximum(fitted.covariance[:, k, k], 0.0))
+    quoted = np.isin(status, [CODE[n] for n in ("ok", "no_error", "upper_limit", "at_bound")])
+    if axis.log:
+        wide = (error > NOT_AT_ALL) | (interval95[:, 1] > FACTOR * interval95[:, 0])
+        return np.asarray(quoted & (error > HARDLY) & wide)
+    return np.asarray(quoted & fitted.bent & (axis.low == 0.0))
 
 
 def _lost(found: Found) -> NDArray[np.bool_]:
@@ -250,6 +280,11 @@ def _derived(d: Derived, fitted: Fitted, parameters: Sequence[Quantity]) -> Quan
     status[~spread.determines(safe)] = CODE["undetermined"]
     status[~usable | (fitted.freedom <= 0)] = CODE["no_error"]
     _carry(status, safe, spread, parameters)
+    if d.scale == "log":
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = stderr / np.abs(value)
+        status[(status == CODE["ok"]) & (share > HARDLY)] = CODE["no_error"]
+        status[(status == CODE["no_error"]) & (share > NOT_AT_ALL)] = CODE["undetermined"]
     status[stderr <= CONSTANT * np.abs(value)] = CODE["fixed"]
     status[_lost(found)] = CODE["failed"]
     ends = {
