@@ -1,4 +1,4 @@
-"""The uncertainty budget as people and programs see it: page, JSON, command line, docs page."""
+"""The uncertainty budget as people and programs see it: page, JSON, command line."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from powercal.result import BudgetRow, Estimate, FitResult
 from powercal.text import describe, to_json
 from tests.cli.conftest import balance
 from tests.make_result import make_result
-
-DOCS = (Path(__file__).parents[1] / "docs" / "uncertainty.md").read_text(encoding="utf-8")
 
 ROWS = (
     BudgetRow(source="noise", kind="statistical", contributions={"gamma_1": 3e4, "T1": 1e-10}),
@@ -143,17 +141,3 @@ def test_an_error_that_cannot_be_read_is_a_usage_error(tmp_path: Path) -> None:
     code, said = fit(str(tmp_path / "line.h5"), "--model", "power_balance", "--error", "2%")
     assert code == 2
     assert "is not a named error; write for example 'power meter: incident_power 2%'" in said
-
-
-# ---- the docs page ----
-
-
-def test_the_example_of_the_docs_page_runs_and_prints_what_it_says() -> None:
-    (code,), (expected,) = (
-        re.findall(rf"```{language}\n(.*?)```", DOCS, flags=re.DOTALL)
-        for language in ("python", "text")
-    )
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(code, "docs/uncertainty.md", "exec"), {})
-    assert printed.getvalue().strip() == expected.strip()

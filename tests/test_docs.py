@@ -1,4 +1,4 @@
-"""The README is true: its commands, its examples and their output, its table of hooks."""
+"""README and docs pages are true: their commands, examples and output, the tables and links."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ import io
 import re
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import powercal as pc
@@ -20,8 +23,8 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+def blocks(language: str, page: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page, flags=re.DOTALL)
 
 
 @pytest.fixture
@@ -126,3 +129,99 @@ def test_the_table_of_models_names_every_built_in_model() -> None:
 
     told = set(re.findall(r"^\| `(\w+)` \|", README, flags=re.MULTILINE))
     assert told == {name for name in models() if ":" not in name}
+
+
+# ---- the pages in docs/ ----
+
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+
+
+def joint_fits(names: dict[str, Any], printed: str) -> None:
+    assert "decay: gamma_1_tot = gamma_1_tot of sweep" in printed
+    excess = names["result"]["excess_temperature"]
+    assert abs(excess.value - 0.03) < 4 * excess.stderr
+
+
+def doubt(names: dict[str, Any], printed: str) -> None:
+    assert printed.endswith("\n1.0 -1\n")  # one spike found, one point fewer without it
+
+
+def sampling(names: dict[str, Any], printed: str) -> None:
+    assert names["samples"].converged
+    assert names["found"].contains(0.95, 6e6, 0.01)
+    assert "bound" in names["curve"].status
+
+
+def planning(names: dict[str, Any], printed: str) -> None:
+    assert names["found"].reachable
+    assert not names["limited"].reachable
+    assert "no number of averages reaches it: line (gain_db) alone" in printed
+
+
+def many_fits(names: dict[str, Any], printed: str) -> None:
+    assert (names["results"]["status"].sel(quantity="T1") == 0).all()
+    assert 1 / float(printed) == pytest.approx(6e6, rel=0.1)  # 16 % of it is that of the line
+
+
+# What holds when a page's blocks have run, beyond the output that it shows.
+AFTERWARDS: dict[str, Callable[[dict[str, Any], str], None]] = {
+    f.__name__: f for f in (joint_fits, doubt, sampling, planning, many_fits)
+}
+NEEDS = {"sampling": "emcee"}
+# Written for a cluster's own queue, which nobody has here: read, not run.
+ELSEWHERE = {"beyond_one_machine"}
+
+
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if "```python" in p.read_text(encoding="utf-8")], ids=lambda p: p.stem
+)
+def test_the_code_of_a_page_runs_and_prints_what_stands_below_it(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = page.read_text(encoding="utf-8")
+    codes = [compile(block, page.name, "exec") for block in blocks("python", text)]
+    if page.stem in ELSEWHERE:
+        return
+    if page.stem in NEEDS:
+        pytest.importorskip(NEEDS[page.stem])
+    monkeypatch.chdir(tmp_path)
+    if page.stem == "many_fits":
+        wafer(tmp_path / "wafer.h5")
+    names: dict[str, Any] = {}
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        for code in codes:
+            exec(code, names)
+    # Output stands right below its block; a block of commands stands by itself.
+    for shown in re.findall(r"```\n\n?```text\n(.*?)```", text, flags=re.DOTALL):
+        assert shown.startswith("powercal ") or shown in printed.getvalue()
+    AFTERWARDS.get(page.stem, lambda *_: None)(names, printed.getvalue())
+
+
+def wafer(path: Path) -> None:
+    """Three qubits behind 61.4 dB, as the page on many fits opens them."""
+    power = 8e-17 * np.geomspace(0.05, 20.0, 6)
+    values = {"qubit_frequency": 5e9, "gamma_1": 6e6, "gamma_phi": 1e6, "drive_scale": 3e29}
+    traces = [
+        pc.simulate(
+            "single_channel",
+            values,
+            inputs={"incident_power": power, "frequency": 5e9 + 2.7e6 * np.linspace(-1, 1, 15)},
+            seed=seed,
+            noise={"absorbed_power": 1e-19},
+            detection="absorbed",
+            attenuation_db=61.4,
+            observables=("absorbed_power",),
+        )
+        for seed in range(3)
+    ]
+    import xarray
+
+    from powercal.loaders.hdf5 import save_traces
+
+    save_traces(path, xarray.concat(traces, "trace", combine_attrs="override"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_the_readme_links_every_page(page: Path) -> None:
+    assert f"(docs/{page.name})" in README

@@ -49,8 +49,11 @@ class Identifiability:
 def analyse(jacobian: FloatArray) -> Identifiability:
     """Find rank, flat directions and covariance from the Jacobian of all free coordinates."""
     count = jacobian.shape[1]
-    norms = np.linalg.norm(jacobian, axis=0)
-    scale = np.where(norms > 0, norms, 1.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        norms = np.linalg.norm(jacobian, axis=0)
+        # Far out in a valley a slope may overflow: such a coordinate tells nothing.
+        jacobian = np.where(np.isfinite(norms), jacobian, 0.0)
+    scale = np.where(np.isfinite(norms) & (norms > 0), norms, 1.0)
     # Rows of zeros make every flat direction appear, without the large square that nobody needs.
     padded = np.zeros((max(jacobian.shape[0], count), count))
     padded[: jacobian.shape[0]] = jacobian / scale

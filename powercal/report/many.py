@@ -4,7 +4,7 @@
 
     /   value, stderr, status, interval68, interval95     (…, quantity[, side])
         covariance                                        (…, parameter, parameter_b)
-        chi2, ndata, rank, pivot, outcome, evaluations, rescued, point
+        chi2, chi2_probability, ndata, rank, pivot, outcome, evaluations, rescued, point
         attributes: powercal_fits (schema), model, options, request, solver, derivatives, …
 
 What runs along the repeated dimensions is written as it comes; all else once. No clock, host or

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ import powercal as pc
 from powercal import registry
 from powercal.loaders.hdf5 import save_traces
 from powercal.testing import LoaderContract, ModelContract
+from powercal.testing.curves import representatives
 
 MODELS = sorted(n for n in registry.models() if registry.origin("model", n)[0] == registry.HOUSE)
 FREQUENCY = np.linspace(5.0e9, 5.1e9, 11)
@@ -28,10 +29,45 @@ PAIR = [("raw w0", "V", 1e-3 + 5e-4 * STATE), ("raw w3", "V", 6e-4 - 8e-4 * STAT
 SIGNAL = np.arange(33.0).reshape(3, 11) * (1 + 2j) + 1
 
 
+def with_every_choice(model: pc.Model) -> list[pc.Model]:
+    """The first configurations that together hold every choice of every option."""
+    seen: set[tuple[str, str]] = set()
+    kept = []
+    for configured in representatives(model):
+        choices = set(configured.chosen.items())
+        if not kept or choices - seen:
+            kept.append(configured)
+        seen |= choices
+    return kept
+
+
 class TestBuiltInModels(ModelContract):
+    """Every choice once; every pair of choices is among the statistics."""
+
     @pytest.fixture(autouse=True, params=MODELS)
     def choose(self, request: pytest.FixtureRequest) -> None:
         self.model = registry.get_model(request.param)  # type: ignore[misc]
+
+    def _every(self, clause: Any) -> None:
+        for configured in with_every_choice(self.model):
+            clause(configured, self.make_traces(configured))
+
+
+@pytest.mark.statistics
+class TestPairsOfOptionsOfBuiltInModels(ModelContract):
+    @pytest.fixture(autouse=True, params=MODELS)
+    def choose(self, request: pytest.FixtureRequest) -> None:
+        self.model = registry.get_model(request.param)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_configurations_of_every_run_hold_every_choice(name: str) -> None:
+    model = registry.get_model(name)
+    tried, all_of_them = (
+        {choice for m in models for choice in m.chosen.items()}
+        for models in (with_every_choice(model), representatives(model))
+    )
+    assert tried == all_of_them
 
 
 class TestOwnHdf5(LoaderContract):

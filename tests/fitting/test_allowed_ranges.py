@@ -116,7 +116,7 @@ def random_reflected(seed: int) -> dict[str, float]:
     }
 
 
-@pytest.mark.parametrize("seed", seeds(3, 8))
+@pytest.mark.parametrize("seed", seeds(1, 8))
 def test_ranges_from_reflection_are_those_of_the_linear_programme(seed: int) -> None:
     truth = random_reflected(seed)
     traces = reflected(truth, noise=1e-4, seed=seed, inputs=sweep(truth, 6, 15))
@@ -135,7 +135,7 @@ def test_ranges_with_the_manifold_weight_free_are_those_of_the_linear_programme(
     check_ends(result, predicted(result, names, only(wanted, open_programme)))
 
 
-@pytest.mark.parametrize("seed", seeds(3, 8))
+@pytest.mark.parametrize("seed", seeds(2, 8))
 def test_ranges_from_absorbed_power_are_those_of_the_linear_programme(seed: int) -> None:
     rng = np.random.default_rng([52, seed])
     gamma_1 = 10 ** rng.uniform(5.7, 7.3)
@@ -186,6 +186,7 @@ def test_with_the_line_unknown_the_rate_has_no_lower_and_the_loss_no_upper_end()
     assert loss == (-np.inf, np.inf)  # Ω²/P carries the unit of the loss: both ends are open
 
 
+@pytest.mark.statistics  # in every run: the rows "g free" of test_identifiability
 def test_with_the_gain_unknown_the_rate_may_vanish_but_not_exceed_twice_the_width() -> None:
     result = behind_a_line(attenuation_db=(60.0, 0.1))
     rate, gain = result["gamma_1"].allowed, result["gain_db"].allowed

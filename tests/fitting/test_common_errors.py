@@ -12,7 +12,7 @@ from powercal.result import FitResult
 from powercal.schema import DeviceTraces, InstrumentTraces
 from tests.fitting.systems import DRIVEN, F0, REFLECTED, Array, sweep
 
-COUNTS = [14, pytest.param(40, marks=pytest.mark.statistics)]
+COUNTS = [10, pytest.param(40, marks=pytest.mark.statistics)]
 FIELDS = ("gamma_1", "gamma_phi", "n_th", "drive_scale")
 
 

@@ -11,7 +11,7 @@ from powercal.schema import DeviceTraces
 from tests.fitting.systems import DRIVEN, driven, gamma_2, sweep
 
 OPEN = ("n_th", "gamma_phi", "drive_scale")
-COUNTS = [20, pytest.param(100, marks=pytest.mark.statistics)]
+COUNTS = [8, pytest.param(100, marks=pytest.mark.statistics)]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_no_start_makes_a_temperature_out_of_absorbed_power(
 
 def test_allowed_ranges_do_not_know_the_start(absorbed: DeviceTraces) -> None:
     found = []
-    for start in random_starts(4):
+    for start in random_starts(2):
         result = pc.fit(absorbed, "finite_temperature", start=start)
         for name in OPEN:
             low, high = result[name].allowed or (np.nan, np.nan)
@@ -92,7 +92,7 @@ def test_a_measured_population_gives_all_the_others() -> None:
 def test_with_one_known_number_every_start_ends_at_the_truth(
     absorbed: DeviceTraces, known: str
 ) -> None:
-    for start in random_starts(8):
+    for start in random_starts(4):
         own = {n: v for n, v in start.items() if n != known}
         result = pc.fit(
             absorbed,

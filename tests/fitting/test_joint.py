@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -302,20 +300,6 @@ def test_a_prior_on_a_derived_number_acts_once_on_all() -> None:
     result = pc.fit_jointly(parts, priors={"T1": (1 / TOTAL, 0.01 / TOTAL)}, **FAST)
     assert result.undetermined == ()
     assert result["T1"].stderr == pytest.approx(0.01 / TOTAL, rel=0.05)
-
-
-# ---- the page ----
-
-
-def test_the_page_on_joint_fits_is_true(capsys: pytest.CaptureFixture[str]) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "joint_fits.md").read_text(encoding="utf-8")
-    names: dict[str, Any] = {}
-    for block in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL):
-        exec(compile(block, "joint_fits.md", "exec"), names)
-    printed = capsys.readouterr().out
-    assert "decay: gamma_1_tot = gamma_1_tot of sweep" in printed
-    excess = names["result"]["excess_temperature"]
-    assert abs(excess.value - 0.03) < 4 * excess.stderr
 
 
 # ---- statistics ----

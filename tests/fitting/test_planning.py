@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -378,15 +377,3 @@ def test_a_value_within_its_error_of_zero_is_announced_as_a_limit() -> None:
     page = str(found)
     assert re.search(r"  n_th +100 × 10⁻⁶ supposed; σ [^:]+: expect a limit or no number", page)
     assert "no intervals: n_th" in page
-
-
-def test_the_page_of_the_docs_runs_and_says_what_it_says(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "planning.md").read_text(encoding="utf-8")
-    names: dict[str, Any] = {}
-    for block in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL):
-        exec(compile(block, "planning.md", "exec"), names)
-    assert names["found"].reachable
-    assert not names["limited"].reachable
-    assert "no number of averages reaches it: line (gain_db) alone" in capsys.readouterr().out

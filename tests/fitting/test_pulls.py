@@ -317,7 +317,8 @@ def judge(case: Case, count: int) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_estimates_scatter_about_the_truth_as_their_errors_say(name: str) -> None:
-    judge(CASES[name], 34)
+    # Eighteen sets show errors three times too large, or too small by 1.7; 500 show the rest.
+    judge(CASES[name], 18)
 
 
 @pytest.mark.statistics
@@ -335,7 +336,9 @@ def test_errors_hold_also_where_the_noise_of_a_trace_is_known_from_eleven_points
 # ---- intervals ----
 
 # The number covered lies inside with probability 1 − 1e-4 if the intervals are true. 26 data sets
-# are the fewest of which all 26 inside a 68 % interval are too many: both errors can show.
+# are the fewest of which all 26 inside a 68 % interval are too many: both errors can show. Eight
+# show intervals that are too narrow alone; the sweep's profiles take longest, and the statistics
+# (and the coverage of batches, whose fits are these) judge them from both sides.
 _RISK = 1e-4
 
 
@@ -385,9 +388,9 @@ PROFILED = {
 }
 
 
-@pytest.mark.parametrize("name", PROFILED)
-def test_profile_intervals_cover_the_truth_as_often_as_they_say(name: str) -> None:
-    expect_coverage(name, 26)
+@pytest.mark.parametrize(("name", "count"), [("power_balance", 26), ("finite_temperature", 8)])
+def test_profile_intervals_cover_the_truth_as_often_as_they_say(name: str, count: int) -> None:
+    expect_coverage(name, count)
 
 
 @pytest.mark.statistics

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -352,14 +350,3 @@ def test_several_fits_are_refused(quick: FitResult) -> None:
 def test_without_a_degree_of_freedom_there_is_nothing_to_sample(quick: FitResult) -> None:
     with pytest.raises(FitError, match="no degree of freedom"):
         sample(dataclasses.replace(quick, nfree=0))
-
-
-@walking
-def test_the_page_of_the_docs_runs() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "sampling.md").read_text(encoding="utf-8")
-    names: dict[str, Any] = {}
-    for block in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL):
-        exec(compile(block, "sampling.md", "exec"), names)
-    assert names["samples"].converged
-    assert names["found"].contains(0.95, 6e6, 0.01)
-    assert "bound" in names["curve"].status

@@ -2,7 +2,7 @@
 
 The measure is χ² itself: the least χ² is never above that of the truth, and a false valley always
 is (points: hundreds). Random systems of each kind, seeds fixed, noise a twentieth of the signal per
-point: the first sixteen in every run, the others among the statistics.
+point: the first six in every run, the others among the statistics.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from powercal.schema import DeviceTraces
 
 TWO_PI = 2 * np.pi
 SYSTEMS = range(50)
-FIRST = 16
+FIRST = 6
 NOISE = 0.05
 
 

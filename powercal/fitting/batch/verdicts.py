@@ -290,6 +290,7 @@ def _derived(d: Derived, fitted: Fitted, parameters: Sequence[Quantity]) -> Quan
     ends = {
         level: _around(d, value, width * stderr) for level, width in ((68, 1.0), (95, _TWO_SIDED))
     }
+    _carry_regions(ends, d, values, safe, fitted, parameters)
     value = np.where(np.isfinite(value), value, np.nan)
     return _quantity(d.name, {d.name: (d.unit, d.meaning)}, value, stderr, status, ends)
 
@@ -301,12 +302,37 @@ def _carry(
     parameters: Sequence[Quantity],
 ) -> None:
     """A quantity that rides on one parameter has its status (T_eff on n_th at its bound)."""
-    weight = np.abs(gradient) / spread.size
-    total = weight.sum(axis=1)
-    for k, parameter in enumerate(parameters):
-        rides = weight[:, k] > (1 - 1e-3) * total
-        own = parameter.status
+    for k, parameter in enumerate(parameters[: gradient.shape[1]]):
+        rides, own = _rides(gradient, spread, k), parameter.status
         np.copyto(status, own, where=rides & (own != CODE["ok"]) & (status == CODE["ok"]))
+
+
+def _rides(gradient: FloatArray, spread: Covariances, k: int) -> NDArray[np.bool_]:
+    """Whether quantities depend on one coordinate alone, as far as the data can tell."""
+    weight = np.abs(gradient) / spread.size
+    return np.asarray(weight[:, k] > (1 - 1e-3) * weight.sum(axis=1))
+
+
+def _carry_regions(
+    regions: dict[int, FloatArray],
+    d: Derived,
+    values: Mapping[str, Any],
+    gradient: FloatArray,
+    fitted: Fitted,
+    parameters: Sequence[Quantity],
+) -> None:
+    """Map the regions of the one parameter that a quantity rides on: they mind no new scale."""
+    for k, axis in enumerate(fitted.problem.axes):
+        rides = _rides(gradient, fitted.spread, k)
+        if axis.name not in d.arguments or not rides.any():
+            continue
+        own = {68: parameters[k].interval68, 95: parameters[k].interval95}
+        for level, region in own.items():
+            arguments = {a: values[a] for a in d.arguments}
+            with np.errstate(all="ignore"):
+                mapped = [d.function(**arguments | {axis.name: region[:, i]}) for i in (0, 1)]
+            pair = np.sort(np.stack([np.broadcast_to(m, rides.size) for m in mapped], 1), axis=1)
+            regions[level] = np.where(rides[:, None], pair, regions[level])
 
 
 def _around(d: Derived, value: FloatArray, width: FloatArray) -> FloatArray:

@@ -246,6 +246,7 @@ class Batch:
         one = {"units": "1"}
         extra: dict[str, Any] = {
             "chi2": ((), chi2, one),
+            "chi2_probability": ((), chi2_probability(fitted), one),
             "ndata": ((), (found.count - len(problem.priors)).astype(np.int32), one),
             "rank": ((), spread.rank.astype(np.int8), one),
             "pivot": ((), spread.pivot, one),
@@ -314,6 +315,16 @@ def fit_block(problem: BatchProblem, plan: Plan) -> Fitted:
     covariance = spread.covariance * scale[:, None, None]
     pull = pulls(problem, solved, plan) / np.sqrt(scale)[:, None]
     return Fitted(problem, solved, spread, covariance, scale, freedom, pull)
+
+
+def chi2_probability(fitted: Fitted) -> FloatArray:
+    """Probability of a larger χ² by chance; NaN where σ comes from the residuals themselves."""
+    from scipy.special import chdtrc
+
+    given = all(o.given for o in fitted.problem.observed)
+    usable = given & (fitted.freedom > 0)
+    found = chdtrc(np.maximum(fitted.freedom, 1), fitted.solved.found.chi2)
+    return np.asarray(np.where(usable, found, np.nan))
 
 
 def _noise_scale(found: Found, freedom: FloatArray) -> FloatArray:

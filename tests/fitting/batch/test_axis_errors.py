@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.special import chdtrc
 
 import powercal as pc
 from powercal.errors import FitError
-from powercal.physics.constants import HBAR
+from powercal.physics.constants import BOLTZMANN, HBAR, PLANCK
 from powercal.schema import DeviceTraces
 
 F0 = 5e9
@@ -115,3 +116,25 @@ def test_statuses_and_regions_beside_a_bound_are_those_of_single_fits() -> None:
         top = alone.interval95[1]
         assert np.allclose(mine["interval95"].values, alone.interval95, atol=0.02 * top)
         assert np.allclose(mine["interval68"].values, alone.interval68, atol=0.02 * top)
+
+
+def test_what_rides_on_one_parameter_has_its_region_mapped() -> None:
+    cold = many(8, 0.0)
+    found = pc.fit_many(cold, "finite_temperature", over=("set",), intervals="profile")
+    n_th, p_eq, t_eff = (found.sel(quantity=q) for q in ("n_th", "p_eq", "T_eff"))
+    region = n_th["interval95"].values
+    assert (region[:, 0] == 0).any()
+    assert np.allclose(p_eq["interval95"].values, region / (1 + 2 * region), rtol=1e-12)
+    with np.errstate(divide="ignore"):
+        kelvin = PLANCK * F0 / BOLTZMANN / np.log1p(1 / region)
+    # The frequency was fitted too, to a few kilohertz in five gigahertz.
+    assert np.allclose(t_eff["interval95"].values, kelvin, rtol=1e-5)
+
+
+def test_every_fit_has_the_probability_of_its_chi_square() -> None:
+    traces = many(40, 0.05)
+    found = pc.fit_many(traces, "finite_temperature", over=("set",), derived=False)
+    share = chdtrc(found["ndata"].values - found["rank"].values, found["chi2"].values)
+    assert np.allclose(found["chi2_probability"].values, share, rtol=1e-12)
+    # Uniform: the mean of 40 is 0.5 ± 0.046.
+    assert abs(share.mean() - 0.5) < 4 * 0.046
