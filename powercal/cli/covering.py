@@ -24,8 +24,8 @@ _HEAD = (
 _INTRODUCTION = """\
 # Coverage: do intervals hold the truth as often as they say?
 
-Made by `powercal coverage MODEL -o TABLE.md` for one model after the other, with 1,000 data sets per
-regime (200 for models of plugins, whose curves are slower); do not edit.
+Made by `powercal coverage MODEL -o TABLE.md` for one model after the other, with 1,000 data sets
+per regime (200 for models of plugins, whose curves are slower); do not edit.
 
 Every model declares regimes: kinds of measurement with known truth (`Model.regimes`). For each
 regime data sets are simulated with fixed seeds, fitted with profile intervals, and it is counted

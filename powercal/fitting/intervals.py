@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powercal.fitting.ends import End, Profile, end_in_si, levels_beside
-from powercal.fitting.levenberg import Minimum, minimise
+from powercal.fitting.levenberg import Minimum, minimise, search_held
 from powercal.fitting.problem import Problem
 from powercal.fitting.regions import LEVELS, NEAR
 
@@ -338,18 +338,7 @@ class Profiler:
     # ---- minima ----
 
     def _minimum(self, start: FloatArray, held: NDArray[np.bool_]) -> Minimum:
-        p = self.problem
-        return minimise(
-            p.residual,
-            p.jacobian,
-            start,
-            p.lower,
-            p.upper,
-            held,
-            iterations=40,
-            tolerance=1e-7,
-            damping=1e-6,
-        )
+        return search_held(self.problem, start, held)
 
     def _value(self, found: Minimum) -> tuple[float, FloatArray]:
         if found.chi2 < self.chi2 - 1e-3 and self.better is None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from powercal.fitting.problem import Problem
 
 FloatArray = NDArray[np.float64]
 
@@ -64,6 +68,21 @@ def minimise(
         return _search(
             residual, jacobian, start, lower, upper, held, iterations, tolerance, damping
         )
+
+
+def search_held(problem: Problem, start: FloatArray, held: NDArray[np.bool_]) -> Minimum:
+    """Minimise beside coordinates that are held, from nearly the right place, as profiles do."""
+    return minimise(
+        problem.residual,
+        problem.jacobian,
+        start,
+        problem.lower,
+        problem.upper,
+        held,
+        iterations=40,
+        tolerance=1e-7,
+        damping=1e-6,
+    )
 
 
 def _search(

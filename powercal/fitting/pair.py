@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from powercal.errors import FitError
 from powercal.fitting.identifiability import analyse
-from powercal.fitting.levenberg import minimise
+from powercal.fitting.levenberg import minimise, search_held
 from powercal.fitting.problem import Problem
 from powercal.fitting.weights import with_noise_uncertainty
 
@@ -204,18 +204,7 @@ class Pair:
         return np.asarray(moved @ np.linalg.inv(gradient @ moved))
 
     def _plain(self, start: FloatArray, held: NDArray[np.bool_]) -> FloatArray:
-        p = self.problem
-        return minimise(
-            p.residual,
-            p.jacobian,
-            start,
-            p.lower,
-            p.upper,
-            held,
-            iterations=40,
-            tolerance=1e-7,
-            damping=1e-6,
-        ).x
+        return search_held(self.problem, start, held).x
 
     def _stiff(
         self, start: FloatArray, held: NDArray[np.bool_], q: FloatArray, soft: list[int]

@@ -47,9 +47,9 @@ def open_large(source: str | os.PathLike[str]) -> InstrumentTraces:
             f"write it with powercal.loaders.hdf5.save_traces, or read it whole with open_traces"
         ) from error
     attrs = {k: v for k, v in data.attrs.items() if k != "powercal_traces"}
-    data = data.drop_attrs(deep=False).assign_attrs(
-        **attrs, **{UNCHECKED: str(path.resolve()), "source": path.name, "loader": "hdf5"}
-    )
+    # A file may say where its own data came from; now they come from it.
+    here = {UNCHECKED: str(path.resolve()), "source": path.name, "loader": "hdf5"}
+    data = data.drop_attrs(deep=False).assign_attrs(attrs | here)
     return InstrumentTraces(_paired(data))
 
 
