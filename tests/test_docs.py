@@ -159,8 +159,10 @@ def planning(names: dict[str, Any], printed: str) -> None:
 
 
 def many_fits(names: dict[str, Any], printed: str) -> None:
-    assert (names["results"]["status"].sel(quantity="T1") == 0).all()
-    assert 1 / float(printed) == pytest.approx(6e6, rel=0.1)  # 16 % of it is that of the line
+    times = names["results"].sel(quantity="T1")
+    assert (times["status"] == 0).all()
+    # The line that is declared is the true one: what is left is the noise of three traces.
+    assert float(1 / times["value"].median()) == pytest.approx(6e6, rel=0.05)
 
 
 # What holds when a page's blocks have run, beyond the output that it shows.
@@ -199,7 +201,7 @@ def test_the_code_of_a_page_runs_and_prints_what_stands_below_it(
 
 
 def wafer(path: Path) -> None:
-    """Three qubits behind 61.4 dB, as the page on many fits opens them."""
+    """Three qubits behind a line, as the page on many fits opens them."""
     power = 8e-17 * np.geomspace(0.05, 20.0, 6)
     values = {"qubit_frequency": 5e9, "gamma_1": 6e6, "gamma_phi": 1e6, "drive_scale": 3e29}
     traces = [
@@ -208,9 +210,10 @@ def wafer(path: Path) -> None:
             values,
             inputs={"incident_power": power, "frequency": 5e9 + 2.7e6 * np.linspace(-1, 1, 15)},
             seed=seed,
-            noise={"absorbed_power": 1e-19},
+            noise={"absorbed_power": 1e-19 * 10**3.98},
             detection="absorbed",
             attenuation_db=61.4,
+            gain_db=39.8,
             observables=("absorbed_power",),
         )
         for seed in range(3)

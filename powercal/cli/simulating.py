@@ -58,7 +58,8 @@ def simulate(model: str, output: str, seed: int, **given: Any) -> None:
     """Write traces of known truth, with noise, for any model.
 
     A range is LOW..HIGH:COUNT or a single value, with units; powers are spaced evenly in dB, all
-    else evenly. Powers are at the device unless the line (--attenuation-db, --gain-db) is given.
+    else evenly. Powers are given at the device; with a line (--attenuation-db, --gain-db) the file
+    holds them as the instrument sees them, before and behind it.
     """
     options: dict[str, Any] = dict(model_options(given, model, complete=True))
     values = Quantities(model, options).read(given["values"], "--set", quantity)

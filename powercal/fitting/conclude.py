@@ -20,6 +20,7 @@ from powercal.fitting.pieces import Block
 from powercal.fitting.problem import Problem
 from powercal.fitting.solve import Solution, equal_weights_shift, search, shifts_between
 from powercal.fitting.weights import neighbour_noise
+from powercal.line import line_of
 from powercal.result import Check, FitResult, Flag, Shift
 from powercal.schema import DeviceTraces, flags
 
@@ -211,6 +212,7 @@ def notes(result: FitResult, solution: Solution, traces: DeviceTraces) -> tuple[
         out.append(
             Flag(name="not_converged", sentence=f"the fit did not converge: {solution.message}")
         )
+    out += _unused_line(result, solution.problem, traces)
     out += _misfit(result, solution)
     out += [
         Flag(
@@ -228,6 +230,27 @@ def notes(result: FitResult, solution: Solution, traces: DeviceTraces) -> tuple[
             )
         )
     return tuple(out)
+
+
+def _unused_line(result: FitResult, problem: Problem, traces: DeviceTraces) -> list[Flag]:
+    """Say what is known of a line and does not enter: silence would pass for use."""
+    line = line_of(traces)
+    own = {p.name for p in problem.model.parameters}
+    if line is None:
+        return []
+    out = []
+    asked = {*result.request.get("fixed", {}), *result.request.get("priors", {})}
+    if line.attenuation_db is not None and "attenuation_db" in problem.fixed.keys() - asked:
+        held = problem.fixed["attenuation_db"]
+        out.append(
+            f"the attenuation of the line is not used: the model holds attenuation_db at {held:g} "
+            f"dB for these options; free it, or choose the set-up that has a line"
+        )
+    if line.gain_db is not None and "reference_gain" in own:
+        out.append(
+            "the gain of the line is not used: the model fits reference_gain, which contains it"
+        )
+    return [Flag(name="line", sentence=sentence) for sentence in out]
 
 
 def _moved_by_weights(result: FitResult) -> list[str]:

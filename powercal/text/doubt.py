@@ -20,8 +20,8 @@ _MOST_VALUES = 6
 def goodness_line(result: FitResult) -> Iterator[str]:
     """Yield one line of probabilities, each of what it is the probability of."""
     words = {
-        "chi2_probability": "of a χ² as large",
-        "runs_probability": "of residuals with so few changes of sign",
+        "chi2_probability": "of a χ² this large",
+        "runs_probability": "of residuals changing sign this seldom",
     }
     numbers = result.goodness
     told = [f"{_probability(numbers[k])} {w}" for k, w in words.items() if k in numbers]

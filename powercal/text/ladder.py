@@ -56,10 +56,14 @@ def _row(step: Step, aicc: float, bic: float) -> tuple[str, ...]:
         step.base if compared else "–",
         f"{step.gain:.3g}" if compared and abs(step.gain) >= 0.005 else "0" if compared else "–",
         f"{step.more}" if compared else "–",
-        "–" if step.probability is None else f"{max(step.probability, 1e-99):.1g}",
+        "–" if step.probability is None else _probability(step.probability),
         _number(step.target),
         "–" if step.shift is None else f"{round(step.shift, 1) + 0.0:+.1f} σ",
     )
+
+
+def _probability(p: float) -> str:
+    return f"{p:.1g}" if p >= 1e-99 else "<1e-99"
 
 
 def _number(estimate: Estimate | None) -> str:

@@ -69,8 +69,13 @@ def _statement(row: Planned) -> str:
 
 
 def _hardly_confined(row: Planned) -> bool:
-    """Whether a value would lie within two of its σ of zero; zero decibels are like any other."""
-    return row.sigma is not None and row.unit != "dB" and abs(row.value) < 1.96 * row.sigma
+    """Whether a value would lie within two of its σ of zero, and zero is an end.
+
+    Decibels, phases and delays have either sign: there zero is a number like any other.
+    """
+    if row.sigma is None or row.unit in ("dB", "rad") or row.name.endswith("delay"):
+        return False
+    return abs(row.value) < 1.96 * row.sigma
 
 
 def _size(row: Planned, sigma: float) -> str:

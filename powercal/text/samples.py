@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN
 from typing import TYPE_CHECKING, Any
@@ -71,10 +72,10 @@ def _range(interval: Interval, unit: str) -> str:
 def _diagnostics(samples: Samples) -> Iterator[str]:
     width = max(len(r.name) for r in samples.quantities)
     for row in samples.quantities:
-        yield (
-            f"{row.name:<{width}}  autocorrelation {row.autocorrelation_time:.0f} steps, "
-            f"effective size {row.effective_size:.0f}, split R-hat {row.r_hat:.3f}"
-        )
+        time, size = row.autocorrelation_time, row.effective_size
+        told = f"{time:.0f} steps, effective size {size:.0f}"
+        told = told if math.isfinite(time) else "not known: the chain is too short for it"
+        yield f"{row.name:<{width}}  autocorrelation {told}, split R-hat {row.r_hat:.3f}"
 
 
 def _other_measure(samples: Samples) -> str:

@@ -108,8 +108,8 @@ def test_a_sigma_that_is_half_the_truth_is_noticed() -> None:
 
 def test_probabilities_are_on_the_page() -> None:
     result = pc.fit(driven(DRIVEN, "absorbed_power", seed=6), "finite_temperature", **QUICK)
-    line = next(row for row in str(result).splitlines() if "of a χ² as large" in row)
-    assert "of residuals with so few changes of sign" in line
+    line = next(row for row in str(result).splitlines() if "of a χ² this large" in row)
+    assert "of residuals changing sign this seldom" in line
 
 
 # ---- spikes ----

@@ -377,3 +377,15 @@ def test_a_value_within_its_error_of_zero_is_announced_as_a_limit() -> None:
     page = str(found)
     assert re.search(r"  n_th +100 × 10⁻⁶ supposed; σ [^:]+: expect a limit or no number", page)
     assert "no intervals: n_th" in page
+
+
+def test_a_phase_of_zero_is_a_number_like_any_other() -> None:
+    values = {"qubit_frequency": F0, "gamma_r": 5e6, "attenuation_db": 70.0}
+    inputs = {
+        "incident_power": np.geomspace(1e-10, 1e-7, 5),
+        "frequency": F0 + 1e7 * np.linspace(-1, 1, 31),
+    }
+    options = {"setup": "raw", "convention": "+i", "detection": "coherent"}
+    page = str(plan("reflection", values, inputs=inputs, noise={"reflection": 0.01}, **options))
+    assert re.search(r"  delay +0\(\d+\)", page), page
+    assert "no intervals" not in page

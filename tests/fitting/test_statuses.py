@@ -170,16 +170,9 @@ def test_data_without_noise_are_flagged_and_break_nothing() -> None:
         assert result[name].value == pytest.approx(truth, rel=1e-6)
 
 
-def test_profiles_of_data_without_noise_break_nothing() -> None:
-    result = pc.fit(balance(0.06, 0, noise=0.0), "power_balance")
-    assert "no_noise" in flags(result)
-    for name, truth in {"gamma_1": 6e6, "n_th": 0.06}.items():
-        assert result[name].value == pytest.approx(truth, rel=1e-6)
-
-
 @pytest.mark.statistics
-def test_profiles_of_a_sweep_without_noise_break_nothing() -> None:
-    """Searches without noise never end by themselves: long."""
+def test_profiles_of_data_without_noise_break_nothing() -> None:
+    """Searches without noise never end by themselves: long. In every run: the two points below."""
     both = ("absorbed_power", "excited_population")
     traces = driven(DRIVEN, *both, noise=0.0, seed=85, inputs=sweep(DRIVEN, 5, 11))
     result = pc.fit(traces, "finite_temperature")

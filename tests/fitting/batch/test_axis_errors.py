@@ -124,17 +124,17 @@ def test_what_rides_on_one_parameter_has_its_region_mapped() -> None:
     n_th, p_eq, t_eff = (found.sel(quantity=q) for q in ("n_th", "p_eq", "T_eff"))
     region = n_th["interval95"].values
     assert (region[:, 0] == 0).any()
-    assert np.allclose(p_eq["interval95"].values, region / (1 + 2 * region), rtol=1e-12)
+    assert np.allclose(p_eq["interval95"].values, region / (1 + 2 * region), rtol=1e-12, atol=0)
     with np.errstate(divide="ignore"):
         kelvin = PLANCK * F0 / BOLTZMANN / np.log1p(1 / region)
     # The frequency was fitted too, to a few kilohertz in five gigahertz.
-    assert np.allclose(t_eff["interval95"].values, kelvin, rtol=1e-5)
+    assert np.allclose(t_eff["interval95"].values, kelvin, rtol=1e-5, atol=0)
 
 
 def test_every_fit_has_the_probability_of_its_chi_square() -> None:
     traces = many(40, 0.05)
     found = pc.fit_many(traces, "finite_temperature", over=("set",), derived=False)
     share = chdtrc(found["ndata"].values - found["rank"].values, found["chi2"].values)
-    assert np.allclose(found["chi2_probability"].values, share, rtol=1e-12)
+    assert np.allclose(found["chi2_probability"].values, share, rtol=1e-12, atol=0)
     # Uniform: the mean of 40 is 0.5 ± 0.046.
     assert abs(share.mean() - 0.5) < 4 * 0.046
