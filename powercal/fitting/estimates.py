@@ -261,7 +261,7 @@ class _Judge:
                 return replace(blank, status="undetermined", reason=NO_RANGES)
             one, two = ((value - k * stderr, value + k * stderr) for k in (1.0, 1.96))
             estimate = replace(blank, value=value, interval68=one, interval95=two)
-            if logarithmic and stderr / value > HARDLY:
+            if self.profiler.bent and logarithmic and stderr / value > HARDLY:
                 return _hardly(estimate, blank, stderr / value, one)
             return replace(estimate, status="ok", stderr=stderr)
         step = stderr / value if logarithmic else stderr
@@ -271,7 +271,7 @@ class _Judge:
         self.profiler.stretch = self._stretch(gradient) if determined else 1.0
         profile = self.profiler.derived(d.name, step, logarithmic, along)
         floor = 0.0 if logarithmic else -inf
-        share = stderr / value if logarithmic else None
+        share = stderr / value if logarithmic and self.profiler.bent else None
         return _verdict(blank, determined, value, stderr, profile, (floor, inf), share)
 
     def _first_step(self, value: float, gradient: FloatArray) -> float:

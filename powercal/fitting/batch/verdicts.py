@@ -283,7 +283,8 @@ def _derived(d: Derived, fitted: Fitted, parameters: Sequence[Quantity]) -> Quan
     if d.scale == "log":
         with np.errstate(divide="ignore", invalid="ignore"):
             share = stderr / np.abs(value)
-        status[(status == CODE["ok"]) & (share > HARDLY)] = CODE["no_error"]
+        # Elsewhere it is linear numbers that make it uncertain, and no valley bends.
+        status[(status == CODE["ok"]) & fitted.bent & (share > HARDLY)] = CODE["no_error"]
         status[(status == CODE["no_error"]) & (share > NOT_AT_ALL)] = CODE["undetermined"]
     status[stderr <= CONSTANT * np.abs(value)] = CODE["fixed"]
     status[_lost(found)] = CODE["failed"]
