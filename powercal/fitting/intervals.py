@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from math import inf, sqrt
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ _STIFF = 1e5  # a derived quantity is held by a row this stiff: its Δχ² is 1e
 _FALSE_WALLS = 12  # how often a profile may get stuck and go on
 _HIGH = 0.5  # Δχ² above which a step in a bent valley is tried from elsewhere too
 _AFAR = (-5.0, -2.0, 2.0, 5.0)  # in logarithms, by which it is tried
-_STEEP = 16.0
+_STEEP, _STEPS = 16.0, 6.0  # Δχ² that a real hole has, so many standard errors away
 _NOTABLE = 0.02  # of its length, by which a region must be too short to be made longer
 
 
@@ -57,7 +58,7 @@ class Profiler:
             held = np.arange(start.size) == index
             rise, x = self._value(self._minimum(moved, held))
             for other in self._elsewhere(moved, index) if rise > _HIGH else ():
-                rise, x = min((rise, x), self._value(self._minimum(other, held)), key=_rise)
+                rise, x = min((rise, x), self._value(self._minimum(other, held)), key=itemgetter(0))
             return rise, x
 
         bounds = self._bounds(index)
@@ -103,7 +104,7 @@ class Profiler:
         p, c = self.problem, self.problem.coordinates[index]
         held = np.arange(self.x.size) == index
         for sign in (-1.0, 1.0):
-            target = float(np.clip(self.x[index] + sign * 6 * error, *self._bounds(index)))
+            target = float(np.clip(self.x[index] + sign * _STEPS * error, *self._bounds(index)))
             if c.to_si(target) in (c.low, c.high):
                 continue
             moved = self.x + (target - self.x[index]) * (0.0 if slope is None else slope)
@@ -368,7 +369,3 @@ class Profiler:
         chi2 = float(r @ r)
         # A target that no admissible point reaches counts as infinitely unlikely.
         return (inf if miss > 1e-2 else self._value(Minimum(found.x, chi2, True, 0))[0]), found.x
-
-
-def _rise(point: tuple[float, FloatArray]) -> float:
-    return point[0]

@@ -156,11 +156,7 @@ def _put_back(
     problem: BatchProblem, solved: Solved, which: Index, part: BatchProblem, new: Solved
 ) -> tuple[BatchProblem, Solved]:
     """Put the fits of a part back into the whole."""
-    found = solved.found
-    for name in ("x", "chi2", "count", "outcome", "on_bound"):
-        getattr(found, name)[which] = getattr(new.found, name)
-    found.matrix[:, which] = new.found.matrix
-    found.evaluations[which] += new.found.evaluations
+    solved.found.put(which, new.found)
     assert problem.modes is not None
     assert part.modes is not None
     problem.modes.columns[which] = part.modes.columns

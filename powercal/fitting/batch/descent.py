@@ -74,6 +74,13 @@ class Found:
     evaluations: NDArray[np.int32]
     on_bound: NDArray[np.bool_]
 
+    def put(self, which: NDArray[np.intp], part: Found) -> None:
+        """Put some fits that were made again in place."""
+        for name in ("x", "chi2", "count", "outcome", "on_bound"):
+            getattr(self, name)[which] = getattr(part, name)
+        self.matrix[:, which] = part.matrix
+        self.evaluations[which] += part.evaluations
+
 
 def empty_result(fits: int, p: int) -> Found:
     """Return room for the results of so many fits."""

@@ -216,11 +216,7 @@ def _put_back(
     problem: BatchProblem, solved: Solved, which: NDArray[np.intp], part: BatchProblem, new: Solved
 ) -> tuple[BatchProblem, Solved]:
     """Put the fits of a part back into the whole."""
-    found = solved.found
-    for name in ("x", "chi2", "count", "outcome", "on_bound"):
-        getattr(found, name)[which] = getattr(new.found, name)
-    found.matrix[:, which] = new.found.matrix
-    found.evaluations[which] += new.found.evaluations
+    solved.found.put(which, new.found)
     observed = []
     for whole, one in zip(problem.observed, part.observed, strict=True):
         if not whole.given:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from powercal.fitting.batch.descent import CONVERGED, Settings
 from powercal.fitting.batch.solver import Plan, solve
-from powercal.fitting.batch.verdicts import CODE, Fitted, Quantity, doubtful, hopeless
+from powercal.fitting.batch.verdicts import CODE, Fitted, Quantity, doubted
 from powercal.fitting.estimates import FAR_FROM_PARABOLA
 from powercal.fitting.intervals import FAR
 from powercal.fitting.regions import LEVELS, NEAR, region
@@ -121,14 +121,7 @@ class _Profile:
         status[closed[0] & closed[1]] = CODE["ok"]
         wide = (low.distance[68] + high.distance[68]) / (2 * self.error[who])
         status[(status == CODE["ok"]) & (wide > FAR_FROM_PARABOLA)] = CODE["no_error"]
-        everywhere = np.full(self.problem.size, CODE["failed"], dtype=np.int8)
-        everywhere[who] = status
-        regions = np.full((self.problem.size, 2), np.nan)
-        regions[who] = interval95
-        status[doubtful(self.fitted, self.k, everywhere)[who]] = CODE["no_error"]
-        everywhere[who] = status
-        status[hopeless(self.fitted, self.k, everywhere, regions)[who]] = CODE["undetermined"]
-        return status
+        return doubted(self.fitted, self.k, status, interval95, who)
 
     def _value(self, x: FloatArray) -> FloatArray:
         with np.errstate(over="ignore"):

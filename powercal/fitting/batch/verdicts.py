@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -120,7 +121,7 @@ class Fitted:
     freedom: FloatArray
     pull: FloatArray
 
-    @property
+    @cached_property
     def bent(self) -> NDArray[np.bool_]:
         """Fits in which a rate is hardly known: there the valley of χ² bends."""
         variance = np.einsum("nii->ni", self.covariance)[:, self.problem.log]
@@ -174,8 +175,7 @@ def judge_parameters(fitted: Fitted, words: Mapping[str, tuple[str, str]]) -> li
         status[at_high] = CODE["at_bound"]
         status[at_low] = CODE["upper_limit"]
         status[at_low & at_high] = CODE["undetermined"]
-        status[doubtful(fitted, k, status)] = CODE["no_error"]
-        status[hopeless(fitted, k, status, regions[95])] = CODE["undetermined"]
+        status = doubted(fitted, k, status, regions[95])
         status[~fitted.spread.determines(unit)] = CODE["undetermined"]
         status[fitted.freedom <= 0] = CODE["no_error"]
         status[_lost(found)] = CODE["failed"]
@@ -202,26 +202,29 @@ def _regions(
     return found, np.isnan(reach.low), np.isnan(reach.high)
 
 
-def doubtful(fitted: Fitted, k: int, status: NDArray[np.int8]) -> NDArray[np.bool_]:
-    """Rates that are hardly told from none: they have intervals, but no error bar."""
-    error = np.sqrt(np.maximum(fitted.covariance[:, k, k], 0.0))
-    return np.asarray((status == CODE["ok"]) & fitted.problem.axes[k].log & (error > HARDLY))
+def doubted(
+    fitted: Fitted,
+    k: int,
+    status: NDArray[np.int8],
+    interval95: FloatArray,
+    who: slice | NDArray[np.intp] = slice(None),
+) -> NDArray[np.int8]:
+    """Take back error bars of rates hardly told from none, and numbers of rates of unknown size.
 
-
-def hopeless(
-    fitted: Fitted, k: int, status: NDArray[np.int8], interval95: FloatArray
-) -> NDArray[np.bool_]:
-    """Rates of unknown size; and what shares a bent valley with them, which one fit can explore.
-
-    A single fit tries such a valley from many starts, a batch does not: it says nothing.
+    What shares a bent valley with such a rate, a single fit explores from many starts; a batch does
+    not, and says nothing. ``status`` and ``interval95`` are those of the fits ``who``.
     """
-    axis = fitted.problem.axes[k]
-    error = np.sqrt(np.maximum(fitted.covariance[:, k, k], 0.0))
-    quoted = np.isin(status, [CODE[n] for n in ("ok", "no_error", "upper_limit", "at_bound")])
+    axis, status = fitted.problem.axes[k], status.copy()
+    lost = fitted.bent[who] & (axis.low == 0.0)
     if axis.log:
+        error = np.sqrt(np.maximum(fitted.covariance[who, k, k], 0.0))
+        hardly = error > HARDLY
+        status[(status == CODE["ok"]) & hardly] = CODE["no_error"]
         wide = (error > NOT_AT_ALL) | (interval95[:, 1] > FACTOR * interval95[:, 0])
-        return np.asarray(quoted & (error > HARDLY) & wide)
-    return np.asarray(quoted & fitted.bent & (axis.low == 0.0))
+        lost = hardly & wide
+    quoted = np.isin(status, [CODE[n] for n in ("ok", "no_error", "upper_limit", "at_bound")])
+    status[quoted & lost] = CODE["undetermined"]
+    return status
 
 
 def _lost(found: Found) -> NDArray[np.bool_]:

@@ -31,6 +31,7 @@ from powercal.fitting.batch.verdicts import (
 from powercal.fitting.build import Request, Table, make_table, options_from
 from powercal.fitting.common_errors import find_common_errors
 from powercal.fitting.grid import choose_observables, make_grid
+from powercal.fitting.named_errors import Kept
 from powercal.fitting.starting_many import guess_many
 from powercal.fitting.weights import weights_in_words
 from powercal.line import nominal
@@ -80,6 +81,7 @@ class Batch:
         self.layout = lay_out(present, self.model, names, over)
         self.table: Table | None = None
         self.plan: Plan | None = None
+        self.elements: dict[str, Kept] | None = None
 
     @property
     def most(self) -> int | None:
@@ -105,7 +107,7 @@ class Batch:
         fitted = fit_block(problem, self.plan)
         found = self._judge(fitted, table)
         if self.wishes.request.intervals == "profile":
-            fitted, found = self._profiled(fitted, found, table)
+            fitted, found = self._profiled(problem, fitted, found, table)
         if self.wishes.derived:
             found += judge_derived(fitted, found)
         return self._results(data, layout, fitted, found)
@@ -127,18 +129,21 @@ class Batch:
         return replace(problem, input_errors=self._input_errors(data, problem, layout))
 
     def _profiled(
-        self, fitted: Fitted, parameters: list[Quantity], table: Table
+        self, problem: BatchProblem, fitted: Fitted, parameters: list[Quantity], table: Table
     ) -> tuple[Fitted, list[Quantity]]:
-        """Profile; where a profile fell into a deeper minimum, all starts again from there."""
+        """Profile; where a profile fell into a deeper minimum, all starts again from there.
+
+        From the problem as it was: a fit moves inputs that carry errors, and estimates σ.
+        """
         assert self.plan is not None
         found, better = profile_intervals(fitted, self.plan, parameters)
         for _ in range(2):
             if not better:
                 break
-            start = fitted.problem.to_values(fitted.solved.found.x)
+            start = problem.to_values(fitted.solved.found.x)
             for i, x in better.items():
-                start[i] = fitted.problem.to_values(x)
-            fitted = fit_block(replace(fitted.problem, start=start), self.plan)
+                start[i] = problem.to_values(x)
+            fitted = fit_block(replace(problem, start=start), self.plan)
             found, better = profile_intervals(fitted, self.plan, self._judge(fitted, table))
         return fitted, found
 
@@ -209,7 +214,14 @@ class Batch:
     def _input_errors(
         self, data: DeviceTraces, problem: BatchProblem, layout: Layout
     ) -> tuple[InputError, ...]:
-        """Return the errors of inputs; refuse errors that only a single fit marginalises."""
+        """Return the errors of inputs of one block; which there are, is the same for all."""
+        if self.elements is None:
+            self.elements = self._shared_inputs(data, problem)
+        sigma = {n: np.asarray(flat(data[f"{n}_std"], layout), dtype=float) for n in self.elements}
+        return input_errors(self.elements, sigma)
+
+    def _shared_inputs(self, data: DeviceTraces, problem: BatchProblem) -> dict[str, Kept]:
+        """Return which points use which measured value; refuse what only a single fit does."""
         one = DeviceTraces(data.isel(dict.fromkeys(self.layout.over, 0)))
         common = find_common_errors(one, problem.one(0), make_grid(one, self.model, self.names))
         held = list(common.named)
@@ -227,8 +239,7 @@ class Batch:
                 f"be estimated from residuals; fit_many does one of the two: give sigma=..., or "
                 f"use fit_each"
             )
-        sigma = {n: np.asarray(flat(data[f"{n}_std"], layout), dtype=float) for n in common.inputs}
-        return input_errors(common.inputs, sigma)
+        return common.inputs
 
     def _judge(self, fitted: Fitted, table: Table) -> list[Quantity]:
         words = {r.name: (r.unit, r.meaning) for r in table.rows}
@@ -246,7 +257,7 @@ class Batch:
         one = {"units": "1"}
         extra: dict[str, Any] = {
             "chi2": ((), chi2, one),
-            "chi2_probability": ((), chi2_probability(fitted), one),
+            "chi2_probability": ((), _chi2_probability(fitted), one),
             "ndata": ((), (found.count - len(problem.priors)).astype(np.int32), one),
             "rank": ((), spread.rank.astype(np.int8), one),
             "pivot": ((), spread.pivot, one),
@@ -317,7 +328,7 @@ def fit_block(problem: BatchProblem, plan: Plan) -> Fitted:
     return Fitted(problem, solved, spread, covariance, scale, freedom, pull)
 
 
-def chi2_probability(fitted: Fitted) -> FloatArray:
+def _chi2_probability(fitted: Fitted) -> FloatArray:
     """Probability of a larger χ² by chance; NaN where σ comes from the residuals themselves."""
     from scipy.special import chdtrc
 

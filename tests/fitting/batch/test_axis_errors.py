@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -9,6 +11,7 @@ from scipy.special import chdtrc
 
 import powercal as pc
 from powercal.errors import FitError
+from powercal.fitting.batch import whole
 from powercal.physics.constants import BOLTZMANN, HBAR, PLANCK
 from powercal.schema import DeviceTraces
 
@@ -138,3 +141,24 @@ def test_every_fit_has_the_probability_of_its_chi_square() -> None:
     assert np.allclose(found["chi2_probability"].values, share, rtol=1e-12, atol=0)
     # Uniform: the mean of 40 is 0.5 ± 0.046.
     assert abs(share.mean() - 0.5) < 4 * 0.046
+
+
+def test_a_fit_that_starts_again_from_a_better_minimum_has_its_recorded_inputs_again(
+    measured: DeviceTraces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = DeviceTraces(measured.isel(set=[0]))
+    wishes = {"over": ("set",), "intervals": "profile", "derived": False}
+    plain = pc.fit_many(first, "finite_temperature", **wishes)
+    genuine, calls = whole.profile_intervals, iter((True, False, False))
+
+    def as_if_better(fitted: Any, plan: Any, parameters: Any) -> Any:
+        found, _ = genuine(fitted, plan, parameters)
+        return found, {0: fitted.solved.found.x[0]} if next(calls) else {}
+
+    monkeypatch.setattr(whole, "profile_intervals", as_if_better)
+    again = pc.fit_many(first, "finite_temperature", **wishes)
+    assert not next(calls)
+    # The solver ends within a millionth of a standard error from wherever it starts.
+    shift = np.abs(again["value"] - plain["value"]) / plain["stderr"]
+    assert float(shift.max()) < 1e-4
+    assert abs(float(again["chi2"][0] - plain["chi2"][0])) < 1e-6
