@@ -352,10 +352,11 @@ def test_the_curve_of_a_referenced_reflection_follows_from_the_report_alone(
 def test_lmfit_can_go_on_with_its_own_confidence_intervals() -> None:
     result = fitted()
     genuine = pc.to_lmfit(result)
-    (found,) = genuine.conf_interval(p_names=["n_th"], sigmas=[1]).values()
-    problem, _ = rebuild(result)
-    scale = next(c.scale for c in problem.coordinates if c.name == "n_th")
-    assert result["n_th"].stderr is not None
-    # lmfit measures Δχ² in units of the reduced χ² even where σ is given: taken out here.
-    half = (found[-1][1] - found[0][1]) / 2 * scale / np.sqrt(genuine.redchi)
-    assert half == pytest.approx(result["n_th"].stderr, rel=0.02, abs=0)
+    (found,) = genuine.conf_interval(p_names=["gamma_1"], sigmas=[1]).values()
+    rate = result["gamma_1"]
+    assert rate.value is not None
+    assert rate.stderr is not None
+    # lmfit measures Δχ² in units of the reduced χ² even where σ is given: taken out here. The
+    # coordinate is a logarithm.
+    half = (found[-1][1] - found[0][1]) / 2 / np.sqrt(genuine.redchi)
+    assert half == pytest.approx(rate.stderr / rate.value, rel=0.02, abs=0)
